@@ -1,0 +1,45 @@
+# make sweep | test | test-slow | bench | check  (each sets everything up first; no root, no GPU)
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.up-to-date
+export OMP_NUM_THREADS := 1
+
+.PHONY: setup sweep test test-slow bench check golden clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@echo "setup: creating $(VENV) and installing pinned packages (about 3 minutes, 2.5 GB; once)"
+	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found; install Python 3.11 or run make PYTHON=..."; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@echo "setup: adding software OpenGL (no root needed)"
+	@# --no-deps: the wheel is used for its bundled Mesa alone. The headless OpenCV overwrites the
+	@# one LIBERO pulls in, which would need X11 libraries that a bare machine lacks.
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt lavavu-osmesa
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --force-reinstall -c constraints.txt opencv-python-headless
+	@$(BIN)/wambench doctor --quick
+	@touch $(STAMP)
+	@echo "setup: done"
+
+sweep: setup
+	$(BIN)/wambench sweep sweeps/quick.yaml --out runs/quick
+	$(BIN)/wambench report runs/quick
+
+test: setup
+	$(BIN)/pytest
+
+test-slow: setup
+	$(BIN)/pytest -m slow
+
+bench: setup
+	$(BIN)/python -m tests.bench
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) runs

@@ -1,0 +1,1 @@
+"""Policies behind the policy contract: learned, scripted and deliberately broken."""

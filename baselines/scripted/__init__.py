@@ -1,0 +1,15 @@
+"""Policies without weights: the scripted expert and the controls that must lose to it."""
+
+from baselines.scripted.broken import FrozenPolicy, MirroredPolicy, RandomPolicy, WrongGripperPolicy
+from baselines.scripted.expert import ExpertPolicy, NoisyExpertPolicy
+from baselines.scripted.replay import ReplayPolicy
+
+__all__ = [
+    "ExpertPolicy",
+    "FrozenPolicy",
+    "MirroredPolicy",
+    "NoisyExpertPolicy",
+    "RandomPolicy",
+    "ReplayPolicy",
+    "WrongGripperPolicy",
+]

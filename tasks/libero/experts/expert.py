@@ -1,0 +1,27 @@
+"""The interface of the scripted experts."""
+
+import numpy as np
+
+from .plan import Planner
+from .scene import Scene
+
+
+class Expert:
+    """Closed-loop demonstrator for any LIBERO task; it reads the simulator and never steps it."""
+
+    def __init__(self, env) -> None:
+        """`env`: a robosuite-level LIBERO problem (BDDLBaseDomain), reset, init state set."""
+        self._planner = Planner(Scene(env))
+        self._actions = self._planner.actions()
+
+    @property
+    def note(self) -> str:
+        """What the expert is doing, or why it could not, in one short line."""
+        return self._planner.note
+
+    def action(self) -> np.ndarray:
+        """Action (7,) in [-1, 1] for the present state: position, rotation, gripper (1 closes).
+
+        Call it once per control step; the caller may execute another action instead.
+        """
+        return next(self._actions)

@@ -1,0 +1,121 @@
+"""Grasps for a parallel gripper, sampled on the collision geometry of an object."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .geometry import DOWN, UP, about, thin
+
+MAX_WIDTH = 0.068  # m between the contacts; the fingers open to 0.077
+PAD_HALF = 0.010  # m; half the side of a finger pad
+FINGER_TIP = 0.0125  # m from the grip site to below the finger tips, with 3 mm to spare
+YAWS = 12
+DEPTHS = (0.005, 0.010, 0.018, 0.026, 0.034)  # m below the top of the object
+
+# Boxes around the open hand in the grip frame (closing, lateral, approach): lower and upper
+# corners, m, about 3 mm larger than the collision meshes. Fingers, palm, wrist.
+HAND_BOXES = np.array(
+    [
+        [[0.036, -0.013, -0.048], [0.068, 0.013, 0.012]],
+        [[-0.068, -0.013, -0.048], [-0.036, 0.013, 0.012]],
+        [[-0.107, -0.035, -0.126], [0.107, 0.035, -0.030]],
+        [[-0.060, -0.060, -0.300], [0.060, 0.060, -0.126]],
+    ]
+)
+
+Tilt = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Grasp:
+    """Grip-site pose for closing the fingers, world frame, and its score (larger is better)."""
+
+    pos: np.ndarray  # (3,), m
+    rot: np.ndarray  # (3, 3): closing, lateral and approach axis as columns
+    width: float  # m between the contacts
+    score: float
+
+
+def hand_hits(points: np.ndarray, pos: np.ndarray, rot: np.ndarray) -> bool:
+    """Whether any of the points (N, 3) lies inside the open hand at a grip-site pose."""
+    local = (points - pos) @ rot
+    low, high = HAND_BOXES[:, None, 0], HAND_BOXES[:, None, 1]
+    return bool(((local > low) & (local < high)).all(2).any())
+
+
+def hand_surface(pos: np.ndarray, rot: np.ndarray) -> np.ndarray:
+    """Points (N, 3) on the fingers and the palm of the open hand at a pose, world frame."""
+    parts = []
+    for low, high in HAND_BOXES[:3]:
+        axes = [np.linspace(a, b, int(np.ceil((b - a) / 0.006)) + 1) for a, b in zip(low, high)]
+        grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+        edge = (np.isclose(grid, low) | np.isclose(grid, high)).any(1)
+        parts.append(grid[edge])
+    return np.concatenate(parts) @ rot.T + pos
+
+
+def top_grasps(obj: np.ndarray, obstacles: np.ndarray, tilt: Tilt) -> Iterator[Grasp]:
+    """Collision-free grasps from above, best first.
+
+    `obj` (N, 3) and `obstacles` (M, 3) are surface points in the world frame. A grasp closes on
+    a solid section or a wall of the object. `tilt` turns a straight-down orientation (3, 3) at a
+    position (3,) into one the arm can reach. Collisions are checked on demand, since usually
+    one of the first candidates is taken.
+    """
+    obj = thin(obj, 0.004)
+    low = obj[:, 2].min()
+    center = (obj.min(0) + obj.max(0)) / 2
+    under = (np.abs(obstacles - center)[:, :2] < 0.06).all(1) & (obstacles[:, 2] < low + 0.006)
+    support = max(low, obstacles[under, 2].max()) if under.any() else low
+    solid = thin(obstacles[obstacles[:, 2] > support + 0.003], 0.008)
+    lowest = support + FINGER_TIP
+    candidates = [
+        grasp
+        for yaw in np.linspace(-np.pi / 2, np.pi / 2, YAWS, endpoint=False)
+        for grasp in _candidates(obj, lowest, yaw)
+    ]
+    for straight in sorted(candidates, key=lambda g: -g.score):
+        grasp = replace(straight, rot=tilt(straight.rot, straight.pos))
+        if not hand_hits(obj, grasp.pos, grasp.rot) and not hand_hits(solid, grasp.pos, grasp.rot):
+            yield grasp
+
+
+def _candidates(obj: np.ndarray, lowest: float, yaw: float) -> Iterator[Grasp]:
+    """Grasps with one closing direction, unchecked."""
+    rot = about(UP, yaw) @ DOWN
+    closing, lateral = obj @ rot[:, 0], obj @ rot[:, 1]
+    mean = obj.mean(0)
+    mid_c, mid_l = mean @ rot[:, 0], mean @ rot[:, 1]
+    top = obj[:, 2].max()
+    slices = np.r_[mid_l, np.arange(lateral.min(), lateral.max(), 0.010)]
+    for z in sorted({max(lowest, top - d) for d in DEPTHS}):
+        level = np.abs(obj[:, 2] - z) < PAD_HALF
+        across, along = closing[level], lateral[level]
+        for at in slices:
+            touched = np.sort(across[np.abs(along - at) < PAD_HALF])
+            if len(touched) < 3:
+                continue
+            for left, right in _sections(touched):
+                if right - left > MAX_WIDTH:
+                    continue
+                mid = (left + right) / 2
+                off = np.hypot(mid - mid_c, at - mid_l)
+                # Near the center of mass, deep, thin, and without turning the wrist far.
+                score = (
+                    -2.0 * off
+                    - 3.0 * abs(at - mid_l)
+                    - 0.6 * (right - left)
+                    + 1.5 * min(top - z, 0.03)
+                    - 0.02 * abs(yaw)
+                )
+                pos = rot[:, 0] * mid + rot[:, 1] * at
+                yield Grasp(np.r_[pos[:2], z], rot, right - left, score)
+
+
+def _sections(sorted_values: np.ndarray) -> list[tuple[float, float]]:
+    """Runs of the values separated by more than 12 mm (walls), and the whole range."""
+    gaps = np.flatnonzero(np.diff(sorted_values) > 0.012)
+    starts, ends = np.r_[0, gaps + 1], np.r_[gaps, len(sorted_values) - 1]
+    runs = [(sorted_values[a], sorted_values[b]) for a, b in zip(starts, ends)]
+    return runs if len(runs) == 1 else [*runs, (sorted_values[0], sorted_values[-1])]

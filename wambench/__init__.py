@@ -1,0 +1,30 @@
+"""The engine of wambench: policy contract, protocols, episodes, sweeps and the store.
+
+Everything a plug-in author needs is importable from here; modules below may move.
+"""
+
+from wambench.contract import (
+    ActionSpec,
+    EpisodeStart,
+    Observation,
+    PolicySpec,
+    ProprioField,
+    SuiteSpec,
+)
+from wambench.errors import UserError
+from wambench.policy import Policy
+from wambench.suite import Simulator, Suite, Task
+
+__all__ = [
+    "ActionSpec",
+    "EpisodeStart",
+    "Observation",
+    "Policy",
+    "PolicySpec",
+    "ProprioField",
+    "Simulator",
+    "Suite",
+    "SuiteSpec",
+    "Task",
+    "UserError",
+]

@@ -1,0 +1,117 @@
+"""A cell: policy × protocol × task × init state × seed, and the key that names its result.
+
+The key is a hash of everything that determines the result of the cell on a given machine's
+pixels, and of nothing else: two drivers on two machines give the same cell the same key, so their
+runs merge without arguments, and a sweep that is resumed or extended skips what is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wambench.policy import Policy
+from wambench.protocols import Protocol
+from wambench.suite import Suite, Task
+
+EPISODE_VERSION = 1
+"""Raised whenever the episode loop may change the result of any cell."""
+
+
+def digest_of(value: Any) -> str:
+    """128-bit BLAKE2 of canonical JSON, in hex."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class PolicyChoice:
+    """A policy as a sweep names it."""
+
+    label: str  # unique within a run; what tables show
+    name: str  # entry point
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def identity(self, policy: Policy) -> dict[str, Any]:
+        """What of a policy decides its actions: name, options, spec, source file, fingerprint."""
+        source = inspect.getsourcefile(type(policy))
+        return {
+            "name": self.name,
+            "options": dict(self.options),
+            "spec": policy.spec.model_dump(mode="json"),
+            "source": hashlib.blake2b(
+                Path(source).read_bytes() if source else b"", digest_size=16
+            ).hexdigest(),
+            "fingerprint": dict(policy.fingerprint()),
+        }
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One episode to run, self-contained enough to travel to a worker."""
+
+    key: str
+    policy: str  # label
+    protocol: str
+    suite: str
+    task_index: int
+    task: str
+    init_state: int
+    seed: int
+
+    def describe(self) -> str:
+        """One line for messages."""
+        return (
+            f"{self.policy} on {self.suite}/{self.task_index} "
+            f"init {self.init_state} seed {self.seed}"
+        )
+
+
+class CellMaker:
+    """Makes the cells of one policy on one suite; hashes what they share once."""
+
+    def __init__(
+        self, choice: PolicyChoice, policy: Policy, protocol: Protocol, suite: Suite
+    ) -> None:
+        self._label, self._protocol, self._suite = choice.label, protocol.name, suite.spec.name
+        self._shared = digest_of(
+            {
+                "episode_version": EPISODE_VERSION,
+                "policy": choice.identity(policy),
+                "protocol": protocol.determinants(suite.spec),
+                "suite": [suite.spec.name, suite.spec.version, dict(suite.fingerprint())],
+            }
+        )
+
+    def make(self, task: Task, init_state: int, seed: int) -> Cell:
+        """Build a cell and its key."""
+        key = digest_of(
+            [self._shared, task.name, task.instruction, task.init_states_hash, init_state, seed]
+        )
+        return Cell(
+            key=key,
+            policy=self._label,
+            protocol=self._protocol,
+            suite=self._suite,
+            task_index=task.index,
+            task=task.name,
+            init_state=init_state,
+            seed=seed,
+        )
+
+
+def noise_seed(cell: Cell, step: int) -> int:
+    """63-bit seed of a policy's noise at a control step; the same for every policy and protocol."""
+    value = [cell.suite, cell.task, cell.init_state, cell.seed, step]
+    return int(digest_of(value)[:16], 16) >> 1
+
+
+def simulator_seed(protocol: Protocol, init_state: int) -> int:
+    """Seed of the simulator's reset in this episode."""
+    shifted = protocol.simulator_seeding == "plus_init_state"
+    return protocol.simulator_seed + (init_state if shifted else 0)

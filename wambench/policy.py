@@ -1,0 +1,49 @@
+"""The interface every policy implements, from a random one to a 10-billion-parameter model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wambench.contract import EpisodeStart, Observation, PolicySpec
+
+
+class Policy(ABC):
+    """A robot policy, registered under the entry-point group ``wambench.policies``.
+
+    Life: ``__init__(**options)`` is cheap (it validates options and sets ``spec``; the driver
+    calls it to check the contract), ``load()`` does the heavy work once in the policy's own
+    process, then ``reset`` / ``act`` / ``forget`` serve many episodes at once.
+
+    Row *i* of what ``act`` returns may depend on row *i* of its input and on the memory of that
+    episode only: the engine batches requests from many simulators, and a cell's result must not
+    depend on its neighbours.
+    """
+
+    spec: PolicySpec
+
+    def load(self) -> None:
+        """Load weights. Called once, in the process that will call ``act``."""
+        return None
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Hashes of everything outside the source that moves the actions (weights, statistics).
+
+        Called by the driver on an instance that was not loaded; it goes into the cell keys.
+        """
+        return {}
+
+    def reset(self, start: EpisodeStart) -> None:
+        """Begin an episode. Only policies with a memory override this."""
+        return None
+
+    @abstractmethod
+    def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
+        """Return one action chunk, float [H, A] with 1 <= H <= ``spec.horizon``, per observation."""
+
+    def forget(self, episode: str) -> None:
+        """Drop the memory of an episode that ended."""
+        return None

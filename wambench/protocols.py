@@ -1,0 +1,91 @@
+"""Named, versioned evaluation protocols as data (``wambench/protocols/*.yaml``).
+
+"LIBERO average" is at least six different experiments in the literature; a protocol pins all of
+what they differ in. What a protocol cannot fix (package versions, pixels, weights) is in the
+passport.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field
+
+from wambench.contract import Frozen, Orientation, SuiteSpec
+from wambench.errors import UserError, did_you_mean
+
+FOLDER = Path(__file__).parent / "protocols"
+
+
+class Protocol(Frozen):
+    """How an episode is run and judged. Unless said otherwise counts are control steps."""
+
+    name: str
+    version: int
+    about: str
+    source: str = Field(description="where the numbers were read")
+    notes: tuple[str, ...] = Field(default=(), description="what could not be known or kept")
+
+    max_steps: Mapping[str, int] = Field(description="suite -> budget after settling")
+    settle_steps: int = Field(ge=0, description="no-op steps before the policy's first look")
+    replan_steps: int | None = Field(
+        description="actions executed of each chunk; null: as many as the policy means to"
+    )
+    trials: int = Field(gt=0, description="init states 0..trials-1 when a sweep names none")
+    seeds: tuple[int, ...] = Field(description="when a sweep names none")
+    simulator_seed: int = Field(description="seed of the simulator's reset (fixture poses)")
+    simulator_seeding: Literal["each_episode", "once_per_task", "plus_init_state"] = Field(
+        description="once_per_task: later trials draw on; plus_init_state: seed + init state"
+    )
+    render_size: tuple[int, int] = Field(description="(height, width) drawn by the simulator")
+    image_size: tuple[int, int] = Field(
+        description="(height, width) given to the policy, by PIL's bilinear filter if it differs"
+    )
+    orientation: Orientation
+    gripper: Literal["raw", "sign"] = Field(
+        description="sign: the last action dimension becomes -1 below 0 and +1 from 0 on"
+    )
+    rendering: str = Field(default="exact", description="one of the suite's rendering presets")
+
+    def budget(self, suite: SuiteSpec) -> int:
+        """Control steps allowed on ``suite``; suites the protocol does not name use their own."""
+        return self.max_steps.get(suite.name, suite.default_max_steps)
+
+    def determinants(self, suite: SuiteSpec) -> dict[str, Any]:
+        """What of this protocol decides the result of one cell on ``suite``."""
+        out = self.model_dump(
+            mode="json",
+            exclude={"name", "version", "about", "source", "notes", "max_steps", "trials", "seeds"},
+        )
+        return out | {"max_steps": self.budget(suite)}
+
+
+@functools.cache
+def protocols() -> Mapping[str, Protocol]:
+    """All presets by name."""
+    presets = (
+        Protocol.model_validate(yaml.safe_load(file.read_text())) for file in FOLDER.glob("*.yaml")
+    )
+    return {preset.name: preset for preset in sorted(presets, key=lambda p: p.name)}
+
+
+def protocol(name: str, changes: Mapping[str, Any] | None = None) -> Protocol:
+    """Look up a preset; ``changes`` derives one that is no longer called by the preset's name."""
+    presets = protocols()
+    if name not in presets:
+        raise UserError(f"unknown protocol {name!r}; {did_you_mean(name, presets)}")
+    preset = presets[name]
+    if not changes:
+        return preset
+    for field in changes:
+        if field not in Protocol.model_fields or field in {"name", "version", "about", "source"}:
+            remedy = did_you_mean(field, set(Protocol.model_fields) - {"name", "version"})
+            raise UserError(f"protocol has no field {field!r} to change; {remedy}")
+    listed = ", ".join(f"{key}={value}" for key, value in sorted(changes.items()))
+    merged = preset.model_dump() | dict(changes) | {"name": f"{name}+custom"}
+    merged["about"] = f"{name} changed: {listed}"
+    return Protocol.model_validate(merged)

@@ -1,0 +1,209 @@
+"""Read a sweep file: YAML in, a checked :class:`Plan` out, one clear line for anything wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from wambench import plugins
+from wambench.cells import Cell, CellMaker, PolicyChoice
+from wambench.contract import mismatches
+from wambench.errors import UserError, did_you_mean
+from wambench.policy import Policy
+from wambench.protocols import Protocol, protocol
+from wambench.suite import Suite, Task
+
+
+def _numbers(value: object) -> object:
+    """Accept 7, [7, 9], "0-19" and lists of these."""
+    items = value if isinstance(value, list) else [value]
+    out: list[object] = []
+    for item in items:
+        span = re.fullmatch(r"(\d+)\s*-\s*(\d+)", item) if isinstance(item, str) else None
+        out.extend(range(int(span[1]), int(span[2]) + 1) if span else [item])
+    return out
+
+
+Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_numbers)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PolicyEntry(_Strict):
+    """A policy with options and, if the same one appears twice, a label of its own."""
+
+    name: str
+    label: str | None = None
+    options: dict[str, Any] = {}
+
+
+class SweepFile(_Strict):
+    """The file as written."""
+
+    policies: list[str | PolicyEntry] = Field(min_length=1)
+    suites: dict[str, str | int | list[int | str]] = Field(min_length=1)
+    protocol: str = "wambench-1"
+    protocol_changes: dict[str, Any] = {}
+    init_states: Numbers | None = None
+    seeds: Numbers | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep with every name resolved and every contract checked; ``cells`` in file order."""
+
+    protocol: Protocol
+    choices: Mapping[str, PolicyChoice]  # by label
+    policies: Mapping[str, Policy]  # by label, not loaded
+    suites: Mapping[str, Suite]
+    tasks: Mapping[tuple[str, int], Task]
+    cells: Sequence[Cell]
+
+
+def read(path: Path) -> SweepFile:
+    """Parse a sweep file; raises UserError with the line."""
+    try:
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UserError(f"cannot read sweep file {str(path)!r}: {reason}") from None
+    try:
+        data = yaml.safe_load(text)
+        tree = yaml.compose(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(data, dict):
+        raise UserError(f"{path}: a sweep file is a mapping with at least 'policies' and 'suites'")
+    try:
+        return SweepFile.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        location = [part for part in first["loc"] if part not in ("str", "PolicyEntry", "int")]
+        name = ".".join(str(part) for part in location)
+        if first["type"] == "extra_forbidden":
+            known = SweepFile.model_fields if len(location) == 1 else PolicyEntry.model_fields
+            problem = f"unknown field {name!r}; {did_you_mean(str(location[-1]), known)}"
+        else:
+            problem = f"{name}: {first['msg'].lower()}, not {first['input']!r}"
+            if first["type"] == "missing":
+                problem = f"field {name!r} is missing"
+        raise UserError(f"{path}:{_line(tree, location)}: {problem}") from None
+
+
+def _line(node: yaml.Node | None, location: Iterable[Any]) -> int:
+    """Line (from 1) of the innermost node of ``location`` that exists."""
+    line = node.start_mark.line + 1 if node else 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            pair = next((p for p in node.value if p[0].value == str(part)), None)
+            if pair is None:
+                break
+            line, node = pair[0].start_mark.line + 1, pair[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return line
+
+
+def plan(sweep: SweepFile) -> Plan:
+    """Resolve names, check every contract, expand to cells; raises UserError."""
+    rules = protocol(sweep.protocol, sweep.protocol_changes)
+    choices: dict[str, PolicyChoice] = {}
+    for entry in sweep.policies:
+        given = PolicyEntry(name=entry) if isinstance(entry, str) else entry
+        label = given.label or given.name
+        if label in choices:
+            raise UserError(f"policy {label!r} appears twice; give one of them a label of its own")
+        choices[label] = PolicyChoice(label, given.name, given.options)
+    policies = {label: plugins.make_policy(c.name, c.options) for label, c in choices.items()}
+    suites = {name: plugins.make_suite(name) for name in sweep.suites}
+    for suite in suites.values():
+        if rules.rendering not in suite.spec.renderings:
+            remedy = did_you_mean(rules.rendering, suite.spec.renderings)
+            raise UserError(f"{suite.spec.name} has no rendering {rules.rendering!r}; {remedy}")
+    _check_contracts(policies, suites, rules)
+
+    tasks, chosen = {}, []
+    for name, selection in sweep.suites.items():
+        for task in _select(suites[name], selection):
+            tasks[name, task.index] = task
+            chosen.append((suites[name], task))
+    init_states = range(rules.trials) if sweep.init_states is None else sweep.init_states
+    seeds = rules.seeds if sweep.seeds is None else sweep.seeds
+    _no_repeats("init_states", init_states)
+    _no_repeats("seeds", seeds)
+    cells = []
+    for label, choice in choices.items():
+        makers = {
+            name: CellMaker(choice, policies[label], rules, suite) for name, suite in suites.items()
+        }
+        for suite, task in chosen:
+            for init_state in init_states:
+                if init_state >= task.init_states:
+                    raise UserError(
+                        f"init state {init_state} is out of range: {suite.spec.name}/{task.index} "
+                        f"has {task.init_states} (0-{task.init_states - 1})"
+                    )
+                maker = makers[suite.spec.name]
+                cells += [maker.make(task, init_state, seed) for seed in seeds]
+    return Plan(rules, choices, policies, suites, tasks, cells)
+
+
+def _no_repeats(name: str, values: Iterable[int]) -> None:
+    seen: set[int] = set()
+    for value in values:
+        if value in seen:
+            raise UserError(f"{name}: {value} appears twice; name each once")
+        seen.add(value)
+    if not seen:
+        raise UserError(f"{name} is empty; name at least one or leave the field out")
+
+
+def _check_contracts(
+    policies: Mapping[str, Policy], suites: Mapping[str, Suite], rules: Protocol
+) -> None:
+    for label, policy in policies.items():
+        for suite in suites.values():
+            found = mismatches(
+                policy.spec, suite.spec, image_size=rules.image_size, orientation=rules.orientation
+            )
+            if found:
+                raise UserError(
+                    f"policy {label!r} does not fit {suite.spec.name} under {rules.name}: "
+                    + "; ".join(found)
+                )
+
+
+def _select(suite: Suite, selection: str | int | list[int | str]) -> Sequence[Task]:
+    """Tasks by index, by name, by range, or "all"."""
+    tasks = suite.tasks()
+    if selection == "all":
+        return tasks
+    by_name: dict[int | str, Task] = {task.name: task for task in tasks}
+    by_name |= {task.index: task for task in tasks}
+    wanted = _numbers(selection)
+    assert isinstance(wanted, list)
+    if not wanted:
+        raise UserError(f"{suite.spec.name}: no tasks named; use a list of indices or all")
+    _no_repeats(suite.spec.name, wanted)
+    for name in wanted:
+        if name not in by_name:
+            remedy = (
+                f"it has tasks 0-{len(tasks) - 1}"
+                if isinstance(name, int)
+                else did_you_mean(str(name), [task.name for task in tasks])
+            )
+            raise UserError(f"{suite.spec.name} has no task {name!r}; {remedy}")
+    return [by_name[name] for name in wanted]
