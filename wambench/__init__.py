@@ -13,10 +13,11 @@ from wambench.contract import (
 )
 from wambench.errors import UserError
 from wambench.policy import Policy
-from wambench.suite import Simulator, Suite, Task
+from wambench.suite import Check, Simulator, Suite, Task
 
 __all__ = [
     "ActionSpec",
+    "Check",
     "EpisodeStart",
     "Observation",
     "Policy",

@@ -85,6 +85,7 @@ class CellMaker:
                 "policy": choice.identity(policy),
                 "protocol": protocol.determinants(suite.spec),
                 "suite": [suite.spec.name, suite.spec.version, dict(suite.fingerprint())],
+                "privileged": dict(suite.privileged_fingerprint(policy.spec.privileged)),
             }
         )
 

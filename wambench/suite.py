@@ -27,6 +27,17 @@ class Task:
     init_states_hash: str  # of all of them, in order
 
 
+@dataclass(frozen=True)
+class Check:
+    """One line of ``wambench doctor``. ``required``: nothing runs without it."""
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+    required: bool = True
+
+
 class Simulator(ABC):
     """One open task. Not thread-safe; one per process.
 
@@ -92,6 +103,10 @@ class Suite(ABC):
     def fingerprint(self) -> Mapping[str, str]:
         """Name -> version or hash of everything that moves a cell's physics (engine, assets…)."""
 
+    def privileged_fingerprint(self, names: Sequence[str]) -> Mapping[str, str]:
+        """The same for what moves the named privileged information (the expert's source, …)."""
+        return {}
+
     @abstractmethod
     def open(self, task: Task, rendering: str) -> Simulator:
         """Open one task in this process with one of ``spec.renderings``."""
@@ -103,3 +118,7 @@ class Suite(ABC):
     def golden_frames(self, rendering: str) -> Mapping[str, NDArray[np.uint8]]:
         """Reference frames, camera -> uint8 [H, W, 3] upright, of task 0, init state 0, seed 0."""
         return {}
+
+    def diagnose(self) -> Sequence[Check]:
+        """Check what this simulator needs of the machine; run once per ``spec.simulator``."""
+        return []

@@ -58,7 +58,11 @@ class SweepFile(_Strict):
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep with every name resolved and every contract checked; ``cells`` in file order."""
+    """A sweep with every name resolved and every contract checked.
+
+    ``cells`` are ordered by task, init state and seed, policies innermost: the first n of them,
+    and any contiguous part, hold the same cells for every policy.
+    """
 
     protocol: Protocol
     choices: Mapping[str, PolicyChoice]  # by label
@@ -144,21 +148,35 @@ def plan(sweep: SweepFile) -> Plan:
     seeds = rules.seeds if sweep.seeds is None else sweep.seeds
     _no_repeats("init_states", init_states)
     _no_repeats("seeds", seeds)
+    makers = {
+        (label, name): CellMaker(choice, policies[label], rules, suite)
+        for label, choice in choices.items()
+        for name, suite in suites.items()
+    }
     cells = []
-    for label, choice in choices.items():
-        makers = {
-            name: CellMaker(choice, policies[label], rules, suite) for name, suite in suites.items()
-        }
-        for suite, task in chosen:
-            for init_state in init_states:
-                if init_state >= task.init_states:
-                    raise UserError(
-                        f"init state {init_state} is out of range: {suite.spec.name}/{task.index} "
-                        f"has {task.init_states} (0-{task.init_states - 1})"
-                    )
-                maker = makers[suite.spec.name]
-                cells += [maker.make(task, init_state, seed) for seed in seeds]
+    for suite, task in chosen:
+        for init_state in init_states:
+            if init_state >= task.init_states:
+                raise UserError(
+                    f"init state {init_state} is out of range: {suite.spec.name}/{task.index} "
+                    f"has {task.init_states} (0-{task.init_states - 1})"
+                )
+            cells += [
+                makers[label, suite.spec.name].make(task, init_state, seed)
+                for seed in seeds
+                for label in choices
+            ]
     return Plan(rules, choices, policies, suites, tasks, cells)
+
+
+def shard(cells: Sequence[Cell], text: str) -> Sequence[Cell]:
+    """The part "i/n" (1 <= i <= n) of the cells: contiguous, so that few tasks are opened twice."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    part, parts = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= part <= parts:
+        raise UserError(f"--shard {text!r} is not i/n with 1 <= i <= n; write 2/8 for the second")
+    size = len(cells)
+    return cells[size * (part - 1) // parts : size * part // parts]
 
 
 def _no_repeats(name: str, values: Iterable[int]) -> None:

@@ -31,34 +31,41 @@ class ExpertPolicy(Policy):
 
 
 class NoisyExpertPolicy(ExpertPolicy):
-    """The expert, with each action replaced by a uniformly random one with probability ``noise``.
+    """The expert, pushed about by noise in a given share of its time.
+
+    Independent noise per step averages out and a closed-loop expert shrugs it off; so the noise
+    comes in bursts of half a second, each holding one uniformly random action, gripper included.
 
     Args:
-        noise: probability in [0, 1], independent per control step.
+        noise: probability in [0, 1] that a block of ``BURST_STEPS`` steps is noise.
     """
 
-    spec = ExpertPolicy.spec.model_copy(update={"about": "the expert, 10 % of its actions random"})
+    BURST_STEPS = 10
+    spec = ExpertPolicy.spec.model_copy(
+        update={"about": "the expert, 10 % of its time replaced by bursts of random action"}
+    )
 
     def __init__(self, noise: float = 0.1) -> None:
         if not 0 <= noise <= 1:
             raise UserError(f"noisy-expert: noise={noise} is not a probability; use 0 to 1")
         self._noise = noise
-        self._ranges: dict[str, tuple[float, float]] = {}
+        self._starts: dict[str, EpisodeStart] = {}
 
     def reset(self, start: EpisodeStart) -> None:
-        """Note the range of actions."""
-        self._ranges[start.episode] = start.action.low, start.action.high
+        """Note the episode's noise seed and range of actions."""
+        self._starts[start.episode] = start
 
     def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
         """The expert's action or noise, [1, A] each."""
         chunks = []
         for seen, chunk in zip(observations, super().act(observations), strict=True):
-            generator = np.random.default_rng(seen.noise_seed)
-            low, high = self._ranges[seen.episode]
-            noise = generator.uniform(low, high, chunk.shape)
+            start = self._starts[seen.episode]
+            block = seen.step // self.BURST_STEPS
+            generator = np.random.default_rng([start.noise_seed, block])
+            noise = generator.uniform(start.action.low, start.action.high, chunk.shape)
             chunks.append(noise if generator.random() < self._noise else chunk)
         return chunks
 
     def forget(self, episode: str) -> None:
-        """Drop the episode's range."""
-        self._ranges.pop(episode, None)
+        """Drop what was noted."""
+        self._starts.pop(episode, None)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import mujoco
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 RENDERINGS = {
     "exact": "LIBERO's own pixels",
@@ -27,14 +27,17 @@ BUFFER = (640, 480)  # robosuite's offscreen buffer: (width, height)
 class FrameDrawer:
     """Software or GPU renderer of one compiled model. Builds its GL context on first use."""
 
-    def __init__(self, model: mujoco.MjModel, rendering: str) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, rendering: str, visual_group: int = VISUAL_GROUP
+    ) -> None:
         self._model = model
         self._rendering = rendering
+        self._visual_group = visual_group
         self._data = mujoco.MjData(model)
         self._gl: mujoco.GLContext | None = None
 
     def draw(
-        self, qpos: NDArray[np.float64], cameras: Sequence[str], size: tuple[int, int]
+        self, qpos: ArrayLike, cameras: Sequence[str], size: tuple[int, int]
     ) -> Mapping[str, NDArray[np.uint8]]:
         """Return camera -> uint8 [H, W, 3], upright, of the scene at ``qpos`` [nq]."""
         height, width = size
@@ -63,7 +66,7 @@ class FrameDrawer:
             frames[name] = np.ascontiguousarray(pixels[::-1])
         return frames
 
-    def kinematics(self, qpos: NDArray[np.float64]) -> mujoco.MjData:
+    def kinematics(self, qpos: ArrayLike) -> mujoco.MjData:
         """Return the scratch data with bodies, sites, cameras and lights placed for ``qpos``."""
         self._data.qpos[:] = qpos
         mujoco.mj_kinematics(self._model, self._data)
@@ -107,7 +110,7 @@ class FrameDrawer:
             self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._options = mujoco.MjvOption()
         self._options.geomgroup[COLLISION_GROUP] = 0
-        self._options.geomgroup[VISUAL_GROUP] = 1
+        self._options.geomgroup[self._visual_group] = 1
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_150)

@@ -11,7 +11,11 @@ import ctypes
 import ctypes.util
 import importlib.util
 import os
+import subprocess
+import sys
 from pathlib import Path
+
+from wambench.suite import Check
 
 BACKENDS = ("pip", "osmesa", "egl")
 REMEDY = {
@@ -53,6 +57,29 @@ def enable(backend: str | None = None) -> str:
     platform = "egl" if backend == "egl" else "osmesa"
     os.environ["MUJOCO_GL"] = os.environ["PYOPENGL_PLATFORM"] = platform
     return backend
+
+
+def checks() -> list[Check]:
+    """Draw a frame with each backend in a process of its own (a process can load only one)."""
+    chosen = next(iter(available()), None)
+    results = []
+    for backend in BACKENDS:
+        name, remedy = f"OpenGL {backend}", REMEDY[backend]
+        if backend not in available():
+            required = chosen is None and backend == "pip"
+            results.append(Check(name, False, "not installed", remedy, required))
+            continue
+        run = subprocess.run(
+            [sys.executable, "-m", "tasks.libero.gl_probe", backend],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        lines = (run.stdout if run.returncode == 0 else run.stderr).strip().splitlines()
+        detail = lines[-1] if lines else f"exit code {run.returncode}"
+        results.append(Check(name, run.returncode == 0, detail, remedy, backend == chosen))
+    return results
 
 
 def _wheel_libraries() -> Path | None:

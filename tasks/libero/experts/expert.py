@@ -20,8 +20,8 @@ class Expert:
         return self._planner.note
 
     def action(self) -> np.ndarray:
-        """Action (7,) in [-1, 1] for the present state: position, rotation, gripper (1 closes).
+        """Compute the action (7,) in [-1, 1]: position, rotation, gripper (1 closes).
 
-        Call it once per control step; the caller may execute another action instead.
+        Call it once per control step, for the present state; the caller may execute another action instead.
         """
         return next(self._actions)

@@ -56,7 +56,7 @@ class HeightMap:
 
 
 def lower_surface(points: np.ndarray) -> np.ndarray:
-    """The lowest of the points (N, 3) in each vertical column of one height-map cell."""
+    """Keep the lowest of the points (N, 3) in each vertical column of one height-map cell."""
     keys = np.floor(points[:, :2] / CELL).astype(np.int64)
     code = keys[:, 0] * 1_000_003 + keys[:, 1]
     order = np.lexsort((points[:, 2], code))

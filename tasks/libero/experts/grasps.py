@@ -37,18 +37,21 @@ class Grasp:
     score: float
 
 
-def hand_hits(points: np.ndarray, pos: np.ndarray, rot: np.ndarray) -> bool:
-    """Whether any of the points (N, 3) lies inside the open hand at a grip-site pose."""
+def hand_overlap(points: np.ndarray, pos: np.ndarray, rot: np.ndarray) -> int:
+    """How many of the points (N, 3) lie inside the open hand at a grip-site pose."""
     local = (points - pos) @ rot
     low, high = HAND_BOXES[:, None, 0], HAND_BOXES[:, None, 1]
-    return bool(((local > low) & (local < high)).all(2).any())
+    return int(((local > low) & (local < high)).all(2).sum())
 
 
 def hand_surface(pos: np.ndarray, rot: np.ndarray) -> np.ndarray:
     """Points (N, 3) on the fingers and the palm of the open hand at a pose, world frame."""
     parts = []
     for low, high in HAND_BOXES[:3]:
-        axes = [np.linspace(a, b, int(np.ceil((b - a) / 0.006)) + 1) for a, b in zip(low, high)]
+        axes = [
+            np.linspace(a, b, int(np.ceil((b - a) / 0.006)) + 1)
+            for a, b in zip(low, high, strict=True)
+        ]
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
         edge = (np.isclose(grid, low) | np.isclose(grid, high)).any(1)
         parts.append(grid[edge])
@@ -68,7 +71,7 @@ def top_grasps(obj: np.ndarray, obstacles: np.ndarray, tilt: Tilt) -> Iterator[G
     center = (obj.min(0) + obj.max(0)) / 2
     under = (np.abs(obstacles - center)[:, :2] < 0.06).all(1) & (obstacles[:, 2] < low + 0.006)
     support = max(low, obstacles[under, 2].max()) if under.any() else low
-    solid = thin(obstacles[obstacles[:, 2] > support + 0.003], 0.008)
+    scenery = np.concatenate([obj, thin(obstacles[obstacles[:, 2] > support + 0.003], 0.008)])
     lowest = support + FINGER_TIP
     candidates = [
         grasp
@@ -114,8 +117,8 @@ def _candidates(obj: np.ndarray, lowest: float, yaw: float) -> Iterator[Grasp]:
 
 
 def _sections(sorted_values: np.ndarray) -> list[tuple[float, float]]:
-    """Runs of the values separated by more than 12 mm (walls), and the whole range."""
+    """Split into runs of values separated by more than 12 mm (walls); the whole range is added."""
     gaps = np.flatnonzero(np.diff(sorted_values) > 0.012)
     starts, ends = np.r_[0, gaps + 1], np.r_[gaps, len(sorted_values) - 1]
-    runs = [(sorted_values[a], sorted_values[b]) for a, b in zip(starts, ends)]
+    runs = [(sorted_values[a], sorted_values[b]) for a, b in zip(starts, ends, strict=True)]
     return runs if len(runs) == 1 else [*runs, (sorted_values[0], sorted_values[-1])]

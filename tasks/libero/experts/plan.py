@@ -60,12 +60,10 @@ class Planner:
 
     def _move(self, name: str, target: str, inside: bool) -> Actions:
         if inside and self._is_shut_drawer(target):
-            if not (yield from self.joints.open_drawer(target)):
-                self.note = f"cannot open {target}"
-        if not self.hands.holding(name):
-            if not (yield from self.hands.pick(name, target)):
-                self.note = f"no grasp of {name}"
-                return False
+            yield from self.joints.open_drawer(target)
+        if not self.hands.holding(name) and not (yield from self.hands.pick(name, target)):
+            self.note = f"no grasp of {name}"
+            return False
         if not (yield from self.hands.place(name, target, inside)):
             self.note = f"cannot place {name}"
             return False

@@ -1,0 +1,158 @@
+"""Serve one policy to many episodes: greedy batching, and faults kept to the episode they hit.
+
+Used inside a Ray actor by sweeps and directly in this process by tests and tools.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wambench import plugins
+from wambench.contract import EpisodeStart, Observation
+from wambench.errors import InfrastructureFailure, PolicyFault
+from wambench.policy import Policy
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A policy's answer to one observation: a chunk, or why there is none."""
+
+    chunk: Any = None
+    fault: str = ""
+
+    def unwrap(self) -> Any:
+        """Return the chunk or raise PolicyFault."""
+        if self.fault:
+            raise PolicyFault(self.fault)
+        return self.chunk
+
+
+def answer_batch(policy: Policy, observations: Sequence[Observation]) -> list[Answer]:
+    """Ask a policy about several episodes at once.
+
+    If the batch raises, each observation is asked again by itself, so that a fault is charged to
+    the episode that causes it and not to its neighbours.
+    """
+    try:
+        chunks = policy.act(observations)
+        if not isinstance(chunks, Sequence | np.ndarray):
+            raise PolicyFault(f"act() returned {type(chunks).__name__}; return a list of arrays")
+        if len(chunks) != len(observations):
+            raise PolicyFault(
+                f"act() returned {len(chunks)} chunks for {len(observations)} observations"
+            )
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # even sys.exit() in a policy is the policy's fault
+        if len(observations) > 1:
+            return [answer for seen in observations for answer in answer_batch(policy, [seen])]
+        return [Answer(fault=describe(error))]
+    return [
+        Answer(chunk)
+        if isinstance(chunk, np.ndarray)
+        else Answer(fault=f"act() returned a {type(chunk).__name__} as a chunk; return an array")
+        for chunk in chunks
+    ]
+
+
+def describe(error: BaseException) -> str:
+    """One line that says what a policy raised, and where."""
+    text = " ".join("".join(traceback.format_exception_only(error)).split())
+    if isinstance(error, PolicyFault):
+        return text.removeprefix("wambench.errors.PolicyFault: ")
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
+    return f"policy raised {text}{where}"
+
+
+class LocalClient:
+    """A policy in this process, behind the episode loop's client interface."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def reset(self, start: EpisodeStart) -> None:
+        """Begin an episode."""
+        try:
+            self._policy.reset(start)
+        except Exception as error:
+            raise PolicyFault(describe(error)) from error
+
+    def act(self, observation: Observation) -> Any:
+        """Answer one observation."""
+        return answer_batch(self._policy, [observation])[0].unwrap()
+
+    def forget(self, episode: str) -> None:
+        """End an episode."""
+        self._policy.forget(episode)
+
+
+class PolicyActor:
+    """A policy behind an asyncio Ray actor.
+
+    Batching is greedy: while the policy computes, requests queue up, and the next call takes all
+    that wait (at most ``max_batch``). There is no timer, so one simulator never waits for another.
+    """
+
+    def __init__(self, name: str, options: Mapping[str, Any], max_batch: int | None = None) -> None:
+        self._policy = plugins.make_policy(name, options)
+        self._policy.load()
+        self._max_batch = max_batch or self._policy.spec.max_batch
+        self._episodes: set[str] = set()
+        self._queue: asyncio.Queue[tuple[Observation, asyncio.Future[Answer]]] | None = None
+        self._thread = ThreadPoolExecutor(1)
+
+    async def ready(self) -> bool:
+        """Answer once the policy is loaded."""
+        return True
+
+    async def reset(self, start: EpisodeStart) -> Answer:
+        """Begin an episode."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._thread, self._policy.reset, start)
+        except Exception as error:
+            return Answer(fault=describe(error))
+        self._episodes.add(start.episode)
+        return Answer()
+
+    async def act(self, observation: Observation) -> Answer:
+        """Answer one observation, together with whatever else waits."""
+        if observation.episode not in self._episodes:
+            # This process replaced one that died and took the episode's memory with it.
+            raise InfrastructureFailure("the policy's process was restarted during the episode")
+        if self._queue is None:
+            self._queue = asyncio.Queue()
+            self._serving = asyncio.create_task(self._serve(self._queue))
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        await self._queue.put((observation, future))
+        return await future
+
+    async def forget(self, episode: str) -> None:
+        """End an episode."""
+        if episode in self._episodes:
+            self._episodes.discard(episode)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._thread, self._policy.forget, episode)
+
+    async def _serve(
+        self, queue: asyncio.Queue[tuple[Observation, asyncio.Future[Answer]]]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            batch = [await queue.get()]
+            while not queue.empty() and len(batch) < self._max_batch:
+                batch.append(queue.get_nowait())
+            observations = [observation for observation, _ in batch]
+            answers = await loop.run_in_executor(
+                self._thread, answer_batch, self._policy, observations
+            )
+            for (_, future), answer in zip(batch, answers, strict=True):
+                future.set_result(answer)

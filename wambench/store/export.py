@@ -1,0 +1,73 @@
+"""Tables out of a store, by pandas.
+
+``episodes`` holds only what a cell determines, sorted, so two runs of the same cells export the
+same bytes; ``timings`` holds what varies.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from wambench.errors import UserError
+from wambench.store.store import Store
+
+WRITERS = {".csv": "to_csv", ".parquet": "to_parquet", ".json": "to_json"}
+
+
+def episodes_frame(store: Store) -> pd.DataFrame:
+    """One row per current cell; ``outcome`` is "missing" where no episode is known."""
+    rows = [
+        {
+            "policy": known.cell.policy,
+            "protocol": known.cell.protocol,
+            "suite": known.cell.suite,
+            "task_index": known.cell.task_index,
+            "task": known.cell.task,
+            "init_state": known.cell.init_state,
+            "seed": known.cell.seed,
+            "outcome": known.outcome or "missing",
+            "steps": known.steps,
+            "fault": known.fault,
+            "final_digest": known.final_digest,
+            "key": known.cell.key,
+        }
+        for known in store.cells()
+    ]
+    frame = pd.DataFrame(rows)
+    return frame.astype({"steps": "Int64"}) if rows else frame
+
+
+def timings_frame(store: Store) -> pd.DataFrame:
+    """One row per finished episode: wall seconds by stage."""
+    rows = [
+        {
+            "policy": known.cell.policy,
+            "suite": known.cell.suite,
+            "task_index": known.cell.task_index,
+            "init_state": known.cell.init_state,
+            "seed": known.cell.seed,
+            "steps": known.steps,
+            "infrastructure_failures": known.infrastructure_failures,
+            **{f"{stage}_s": seconds for stage, seconds in known.seconds.items()},
+        }
+        for known in store.cells()
+        if known.outcome
+    ]
+    return pd.DataFrame(rows)
+
+
+def export_table(frame: pd.DataFrame, file: Path) -> None:
+    """Write a table as CSV, parquet or JSON records, by the file's suffix."""
+    if file.suffix not in WRITERS:
+        raise UserError(f"cannot export to {file.name!r}; end it in {', '.join(WRITERS)}")
+    try:
+        if file.suffix == ".csv":
+            frame.to_csv(file, index=False, lineterminator="\n")
+        elif file.suffix == ".parquet":
+            frame.to_parquet(file, index=False)
+        else:
+            frame.to_json(file, orient="records", indent=1)
+    except OSError as error:
+        raise UserError(f"cannot write {str(file)!r}: {error.strerror or error}") from None

@@ -1,0 +1,92 @@
+"""Merge runs of several machines into one directory; the union of their cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from wambench.errors import UserError
+from wambench.passport import Passport, differences, merged
+from wambench.store.store import STORE_NAME, Store
+
+
+def merge_runs(
+    sources: Sequence[Path], target: Path, *, allow_mismatch: Sequence[str] = (), command: str = ""
+) -> int:
+    """Copy everything known in ``sources`` into ``target``; returns the number of new episodes.
+
+    Raises UserError, before anything is written, if passports disagree (other than in a part
+    named in ``allow_mismatch``) or the same cell ended differently.
+    """
+    passports: list[tuple[Path, Passport]] = []
+    seen: dict[str, tuple[str, Path]] = {}
+    existing = [target] if (target / STORE_NAME).exists() else []
+    for folder in [*existing, *sources]:
+        with Store.read(folder) as store:
+            passport = store.passport()
+            if passport is None:
+                raise UserError(f"{str(folder)!r} has no passport: no sweep got past its start")
+            passports.append((folder, passport))
+            for known in store.cells():
+                if known.outcome is None:
+                    continue
+                ended = f"{known.outcome} after {known.steps} steps, state {known.final_digest}"
+                other = seen.setdefault(known.cell.key, (ended, folder))
+                if other[0] != ended:
+                    raise UserError(
+                        f"the same cell ended differently: {known.cell.describe()} is {other[0]} "
+                        f"in {other[1]} and {ended} in {folder}; keep these runs apart"
+                    )
+    first_folder, total = passports[0]
+    for folder, passport in passports[1:]:
+        check_comparable(total, passport, str(first_folder), str(folder), allow_mismatch)
+        total = merged(total, passport)
+
+    with Store.write(target, command) as store:
+        before = len(store.known())
+        store.set_passport(total)
+        for source in sources:
+            if source.resolve() == target.resolve():
+                continue
+            _copy(store, source)
+        return len(store.known()) - before
+
+
+def check_comparable(
+    ours: Passport, theirs: Passport, our_name: str, their_name: str, allow: Sequence[str] = ()
+) -> list[str]:
+    """Raise UserError where passports disagree; returns the disagreements that were allowed.
+
+    ``allow`` holds field names as the message prints them, or their first part.
+    """
+    found = differences(ours, theirs)
+    fields = [line.split(": ")[0] for line in found]
+    refused = [
+        line
+        for line, field in zip(found, fields, strict=True)
+        if not any(field == name or field.startswith(name + ".") for name in allow)
+    ]
+    if refused:
+        raise UserError(
+            f"passports of {our_name} and {their_name} disagree: {'; '.join(refused)}; "
+            f"to go on all the same add --allow-mismatch {refused[0].split(': ')[0]}"
+        )
+    return found
+
+
+def _copy(store: Store, source: Path) -> None:
+    uri = f"{(source / STORE_NAME).resolve().as_uri()}?mode=ro"
+    database = store.connection
+    database.execute("ATTACH ? AS other", (uri,))
+    try:
+        with database:
+            for table in ("passports", "policies", "cells", "episodes"):
+                database.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM other.{table}")
+            database.execute(
+                "INSERT INTO attempts (cell_key, kind, message, traceback, at) "
+                "SELECT cell_key, kind, message, traceback, at FROM other.attempts AS theirs "
+                "WHERE NOT EXISTS (SELECT 1 FROM attempts AS ours WHERE ours.cell_key = "
+                "theirs.cell_key AND ours.at = theirs.at AND ours.kind = theirs.kind)"
+            )
+    finally:
+        database.execute("DETACH other")

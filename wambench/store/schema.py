@@ -1,0 +1,41 @@
+"""Tables of ``run.sqlite``.
+
+``cells`` is what was asked for, ``episodes`` what is known (at most one per cell, never
+overwritten), ``attempts`` what went wrong with the machinery, ``invocations`` who asked.
+``cells.current`` is 0 for cells that a later sweep asked for under another key (a policy whose
+weights changed, say): their episodes stay, tables leave them out.
+"""
+
+VERSION = 1
+
+TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE passports (id TEXT PRIMARY KEY, made_at TEXT NOT NULL, json TEXT NOT NULL);
+CREATE TABLE policies (
+    label TEXT PRIMARY KEY, name TEXT NOT NULL, options TEXT NOT NULL, spec TEXT NOT NULL
+);
+CREATE TABLE cells (
+    key TEXT PRIMARY KEY,
+    policy TEXT NOT NULL, protocol TEXT NOT NULL,
+    suite TEXT NOT NULL, task_index INTEGER NOT NULL, task TEXT NOT NULL,
+    init_state INTEGER NOT NULL, seed INTEGER NOT NULL,
+    current INTEGER NOT NULL DEFAULT 1
+);
+CREATE INDEX cells_by_name ON cells (policy, suite, task, init_state, seed);
+CREATE TABLE episodes (
+    cell_key TEXT PRIMARY KEY REFERENCES cells (key),
+    passport_id TEXT NOT NULL REFERENCES passports (id),
+    outcome TEXT NOT NULL CHECK (outcome IN ('success', 'failure', 'policy_error')),
+    steps INTEGER NOT NULL, looks INTEGER NOT NULL, fault TEXT NOT NULL,
+    final_digest TEXT NOT NULL, trace BLOB NOT NULL,
+    seconds TEXT NOT NULL, finished_at TEXT NOT NULL
+);
+CREATE TABLE attempts (
+    id INTEGER PRIMARY KEY,
+    cell_key TEXT NOT NULL REFERENCES cells (key),
+    kind TEXT NOT NULL, message TEXT NOT NULL, traceback TEXT NOT NULL, at TEXT NOT NULL
+);
+CREATE TABLE invocations (
+    id INTEGER PRIMARY KEY, command TEXT NOT NULL, started_at TEXT NOT NULL, ended TEXT
+);
+"""

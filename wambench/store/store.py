@@ -1,0 +1,301 @@
+"""Open, write and read one run directory.
+
+Crash safety: every episode is one SQLite transaction in WAL mode, so a process killed at any
+moment leaves all finished episodes and nothing of the unfinished ones. One writer: an advisory
+lock on ``run.lock`` is held while a store is open for writing and vanishes with the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import sqlite3
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from wambench.cells import Cell, PolicyChoice
+from wambench.contract import PolicySpec
+from wambench.episode import EpisodeRecord
+from wambench.errors import UserError
+from wambench.passport import Passport
+from wambench.store import schema
+from wambench.trace import Trace
+
+STORE_NAME = "run.sqlite"
+LOCK_NAME = "run.lock"
+
+CELL_COLUMNS = "key, policy, protocol, suite, task_index, task, init_state, seed"
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """A cell with what is known of it."""
+
+    cell: Cell
+    outcome: str | None  # None: not run yet, or infrastructure failed each time
+    steps: int | None
+    fault: str
+    final_digest: str | None
+    seconds: Mapping[str, float]
+    infrastructure_failures: int
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Store:
+    """A run directory. Use :meth:`write` or :meth:`read`, as context managers."""
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection) -> None:
+        self.folder = folder
+        self._db = connection
+
+    # -- opening ---------------------------------------------------------------------------
+
+    @classmethod
+    @contextlib.contextmanager
+    def write(cls, folder: Path, command: str = "") -> Iterator[Self]:
+        """Open for writing, creating what is missing; raises UserError if it cannot be."""
+        with cls._guard(folder), _only_writer(folder):
+            fresh = not (folder / STORE_NAME).exists()
+            with contextlib.closing(sqlite3.connect((folder / STORE_NAME).resolve().as_uri(), uri=True)) as connection:
+                if not fresh:
+                    _check_version(folder, connection)
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute("PRAGMA foreign_keys = ON")
+                _create_if_new(connection)
+                store = cls(folder, connection)
+                with store._db:
+                    row = store._db.execute(
+                        "INSERT INTO invocations (command, started_at) VALUES (?, ?)",
+                        (command, _now()),
+                    )
+                ended = "stopped"
+                try:
+                    yield store
+                    ended = "finished"
+                finally:
+                    with contextlib.suppress(sqlite3.Error), store._db:
+                        store._db.execute(
+                            "UPDATE invocations SET ended = ? WHERE id = ?",
+                            (f"{ended} {_now()}", row.lastrowid),
+                        )
+
+    @classmethod
+    @contextlib.contextmanager
+    def read(cls, folder: Path) -> Iterator[Self]:
+        """Open an existing run read-only; never waits for or disturbs a writer."""
+        if not (folder / STORE_NAME).is_file():
+            raise UserError(f"{str(folder)!r} is not a run directory (no {STORE_NAME} in it)")
+        with cls._guard(folder):
+            uri = f"{(folder / STORE_NAME).resolve().as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+                _check_version(folder, connection)
+                yield cls(folder, connection)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _guard(folder: Path) -> Iterator[None]:
+        """Turn storage errors into one line with the remedy."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            text = str(error)
+            remedy = "check the directory's permissions"
+            if "full" in text:
+                remedy = "free some space and run the same command again; nothing stored is lost"
+            elif "readonly" in text or "unable to open" in text:
+                remedy = "make it writable or choose another --out"
+            raise UserError(f"cannot use the store in {str(folder)!r}: {text}; {remedy}") from None
+        except sqlite3.DatabaseError as error:
+            raise UserError(
+                f"{str(folder / STORE_NAME)!r} is not a usable store: {error}; "
+                "choose another --out or restore it from a backup"
+            ) from None
+
+    # -- writing ---------------------------------------------------------------------------
+
+    def add_plan(
+        self,
+        cells: Iterable[Cell],
+        choices: Iterable[PolicyChoice],
+        specs: Mapping[str, PolicySpec],
+    ) -> None:
+        """Record what a sweep asks for; same-named cells under older keys become not current."""
+        with self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?)",
+                [
+                    (c.label, c.name, json.dumps(dict(c.options)), specs[c.label].model_dump_json())
+                    for c in choices
+                ],
+            )
+            rows = [asdict(cell) for cell in cells]
+            self._db.executemany(
+                "UPDATE cells SET current = 0 WHERE policy = :policy AND suite = :suite "
+                "AND task = :task AND init_state = :init_state AND seed = :seed AND key != :key",
+                rows,
+            )
+            self._db.executemany(
+                f"INSERT INTO cells ({CELL_COLUMNS}) VALUES (:key, :policy, :protocol, :suite, "
+                ":task_index, :task, :init_state, :seed) "
+                "ON CONFLICT (key) DO UPDATE SET current = 1, policy = :policy",
+                rows,
+            )
+
+    def set_passport(self, passport: Passport) -> None:
+        """Make this the passport of what is written from now on."""
+        with self._db:
+            self._db.execute(
+                "INSERT OR IGNORE INTO passports VALUES (?, ?, ?)",
+                (passport.id, _now(), passport.model_dump_json()),
+            )
+            self._db.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('passport', ?)", (passport.id,)
+            )
+
+    def add_episode(self, record: EpisodeRecord) -> None:
+        """Store one finished episode. A cell that is known already is left as it is."""
+        final = f"{int(record.trace.digests[-1]):016x}"
+        with self._db:
+            self._db.execute(
+                "INSERT OR IGNORE INTO episodes VALUES (?, (SELECT value FROM meta WHERE "
+                "name = 'passport'), ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    record.cell.key, record.outcome, record.steps, record.looks, record.fault,
+                    final, record.trace.pack(), json.dumps(record.seconds), _now(),
+                ),
+            )  # fmt: skip
+
+    def add_attempt(self, cell: Cell, kind: str, message: str, trace: str) -> None:
+        """Record an infrastructure failure of a cell."""
+        with self._db:
+            self._db.execute(
+                "INSERT INTO attempts (cell_key, kind, message, traceback, at) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (cell.key, kind, message, trace, _now()),
+            )
+
+    # -- reading ---------------------------------------------------------------------------
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """For queries of the store's own modules."""
+        return self._db
+
+    def known(self) -> set[str]:
+        """Keys of cells that have an episode."""
+        return {key for (key,) in self._db.execute("SELECT cell_key FROM episodes")}
+
+    def passport(self) -> Passport | None:
+        """The run's passport; None before the first sweep got that far."""
+        row = self._db.execute(
+            "SELECT json FROM passports JOIN meta ON meta.value = passports.id "
+            "WHERE meta.name = 'passport'"
+        ).fetchone()
+        return Passport.model_validate_json(row[0]) if row else None
+
+    def policies(self) -> Mapping[str, tuple[PolicyChoice, PolicySpec]]:
+        """Label -> choice and spec as they were at the last sweep."""
+        rows = self._db.execute("SELECT label, name, options, spec FROM policies ORDER BY rowid")
+        return {
+            label: (
+                PolicyChoice(label, name, json.loads(options)),
+                PolicySpec.model_validate_json(spec),
+            )
+            for label, name, options, spec in rows
+        }
+
+    def cells(self) -> Sequence[StoredCell]:
+        """All current cells in canonical order (policy, suite, task, init state, seed)."""
+        rows = self._db.execute(
+            f"SELECT {CELL_COLUMNS}, outcome, steps, fault, final_digest, seconds, "
+            "(SELECT count(*) FROM attempts WHERE attempts.cell_key = cells.key) "
+            "FROM cells LEFT JOIN episodes ON cell_key = key WHERE current = 1 "
+            "ORDER BY policy, suite, task_index, init_state, seed"
+        )
+        return [
+            StoredCell(
+                Cell(*row[:8]), row[8], row[9], row[10] or "", row[11],
+                json.loads(row[12]) if row[12] else {}, row[13],
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def trace(self, key: str) -> Trace:
+        """The trace of a known cell; raises KeyError otherwise."""
+        row = self._db.execute("SELECT trace FROM episodes WHERE cell_key = ?", (key,)).fetchone()
+        if row is None:
+            raise KeyError(key)
+        return Trace.unpack(row[0])
+
+    def attempts(self) -> Sequence[Mapping[str, Any]]:
+        """All infrastructure failures, oldest first."""
+        cursor = self._db.execute("SELECT cell_key, kind, message, traceback, at FROM attempts")
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+    def invocations(self) -> Sequence[Mapping[str, Any]]:
+        """The commands that wrote to this run."""
+        cursor = self._db.execute("SELECT command, started_at, ended FROM invocations ORDER BY id")
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor]
+
+
+@contextlib.contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK_NAME).open("a+")
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {str(folder)!r}: {error.strerror}; choose another --out"
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            lock.seek(0)
+            holder = lock.read().strip() or "another process"
+            raise UserError(
+                f"{str(folder)!r} is being written by {holder}; wait for it or stop it"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}")
+        lock.flush()
+        yield
+
+
+def _check_version(folder: Path, connection: sqlite3.Connection) -> None:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    if not tables:
+        return  # killed between creating the file and the tables
+    found = None
+    if "meta" in tables:
+        found = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+    if found is None or found[0] != str(schema.VERSION):
+        raise UserError(
+            f"{str(folder)!r} holds a store of version {found[0] if found else 'unknown'}, "
+            f"this wambench writes version {schema.VERSION}; choose another --out"
+        )
+
+
+def _create_if_new(connection: sqlite3.Connection) -> None:
+    """Create all tables in one transaction, so that a kill leaves all of them or none."""
+    if connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+        return
+    statements = [part for part in schema.TABLES.split(";") if part.strip()]
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("INSERT INTO meta VALUES ('schema', ?)", (str(schema.VERSION),))
+        connection.execute("INSERT INTO meta VALUES ('run_id', ?)", (uuid.uuid4().hex,))

@@ -1,0 +1,141 @@
+"""The simulator workers: start, watch and replace their processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Literal
+
+import ray
+
+from wambench.cells import Cell
+from wambench.sweep.schedule import TaskName
+from wambench.sweep.worker import Progress, SimulatorWorker, first_line
+
+POLL_SECONDS = 1.0
+
+
+@dataclass(eq=False)
+class Slot:
+    """One worker process and what it is doing. ``reference`` is None while it is idle."""
+
+    actor: Any
+    task: TaskName
+    doing: Literal["open", "probe", "run", "idle"]
+    reference: Any
+    cell: Cell | None = None
+    episodes: int = 0
+    progress: Progress | None = None
+    progress_reference: Any = None
+    moved_at: float = field(default_factory=monotonic)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a worker finished, or why it did not."""
+
+    slot: Slot
+    value: Any = None
+    kind: str = ""  # of a failure: crash, exception, stalled, policy stalled
+    message: str = ""
+    traceback: str = ""
+
+
+class Pool:
+    """At most ``size`` workers; every failure comes back as an :class:`Event`, none raises."""
+
+    def __init__(self, size: int, rendering: str, stall_seconds: float) -> None:
+        self.size = size
+        self.slots: list[Slot] = []
+        self._rendering, self._stall_seconds = rendering, stall_seconds
+        self._class = ray.remote(
+            num_cpus=1, max_restarts=0, concurrency_groups={"watch": 1}
+        )(SimulatorWorker)
+
+    def open(self, task: TaskName) -> Slot:
+        """Start a process and let it open a task."""
+        actor = self._class.remote()
+        slot = Slot(actor, task, "open", actor.open.remote(*task, self._rendering))
+        self.slots.append(slot)
+        return slot
+
+    def probe(self, slot: Slot) -> None:
+        """Let an idle worker compare its suite's golden frames."""
+        self._begin(slot, "probe", slot.actor.probe.remote())
+
+    def run(self, slot: Slot, cell: Cell, setting: Any, policy: Any) -> None:
+        """Let an idle worker run a cell."""
+        slot.cell = cell
+        self._begin(slot, "run", slot.actor.run.remote(cell, setting, policy))
+
+    def kill(self, slot: Slot) -> None:
+        """End a worker's process at once: its simulator's memory goes with it."""
+        self.slots.remove(slot)
+        ray.kill(slot.actor)
+
+    def kill_all(self) -> None:
+        """End all workers."""
+        for slot in list(self.slots):
+            self.kill(slot)
+
+    def wait(self) -> Iterator[Event]:
+        """Wait up to a second for workers; yields what finished, failed or stalled.
+
+        A slot that failed has left the pool; one that finished is idle.
+        """
+        busy = {slot.reference: slot for slot in self.slots if slot.reference is not None}
+        if not busy:
+            return
+        ready, _ = ray.wait(list(busy), num_returns=1, timeout=POLL_SECONDS)
+        for reference in ready:
+            yield self._collect(busy[reference])
+        for slot in [slot for slot in self.slots if slot.reference is not None]:
+            event = self._check_alive(slot)
+            if event is not None:
+                yield event
+
+    def _begin(self, slot: Slot, doing: Literal["probe", "run"], reference: Any) -> None:
+        slot.doing, slot.reference = doing, reference
+        slot.progress, slot.progress_reference, slot.moved_at = None, None, monotonic()
+
+    def _collect(self, slot: Slot) -> Event:
+        try:
+            value = ray.get(slot.reference)
+        except ray.exceptions.RayActorError as error:
+            self.slots.remove(slot)
+            return Event(slot, kind="crash", message=first_line(error), traceback=str(error))
+        except ray.exceptions.RayTaskError as error:
+            # The environment may be half-stepped or half-reset: never use it again.
+            self.kill(slot)
+            return Event(slot, kind="exception", message=first_line(error), traceback=str(error))
+        slot.reference = None
+        return Event(slot, value)
+
+    def _check_alive(self, slot: Slot) -> Event | None:
+        """Watchdog: an episode whose step does not change for ``stall_seconds`` is wedged.
+
+        A worker wedged inside MuJoCo holds the interpreter lock and cannot even answer, which
+        counts the same.
+        """
+        if slot.progress_reference is None:
+            slot.progress_reference = slot.actor.progress.remote()
+        elif ray.wait([slot.progress_reference], timeout=0)[0]:
+            try:
+                seen = ray.get(slot.progress_reference)
+            except ray.exceptions.RayError:
+                return None  # it died; its own reference will tell
+            slot.progress_reference = None
+            if seen != slot.progress:
+                slot.progress, slot.moved_at = seen, monotonic()
+        if monotonic() - slot.moved_at < self._stall_seconds:
+            return None
+        self.kill(slot)
+        asking = slot.progress is not None and slot.progress.asking_policy
+        where = f"at step {slot.progress.step}" if slot.progress else f"in {slot.doing}"
+        return Event(
+            slot,
+            kind="policy stalled" if asking else "stalled",
+            message=f"no progress for {self._stall_seconds:.0f} s {where}",
+        )
+

@@ -1,0 +1,87 @@
+"""How many simulators fit on a machine, and how long a sweep will take."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import psutil
+
+from wambench.cells import Cell
+from wambench.errors import UserError
+from wambench.store.store import StoredCell
+from wambench.sweepfile import Plan
+
+RESERVE_MB = 1500  # Ray's own processes, its object store and the driver
+POLICY_MB = 400  # a policy process without weights
+
+
+@dataclass(frozen=True)
+class Sizing:
+    """What a sweep will take of this machine."""
+
+    workers: int
+    memory_mb: int
+    available_mb: int
+    cores: int
+
+
+def cores() -> int:
+    """Cores this process may use (a container's share, not the host's)."""
+    return len(os.sched_getaffinity(0))
+
+
+def size_machine(plan: Plan, workers: int | None) -> Sizing:
+    """Choose the number of simulator workers; raises UserError if they cannot fit."""
+    each = max(suite.spec.memory_mb for suite in plan.suites.values())
+    fixed = RESERVE_MB + POLICY_MB * len(plan.policies)
+    available = int(psutil.virtual_memory().available / 2**20)
+    fit = (available - fixed) // each
+    if fit < 1:
+        raise UserError(
+            f"not enough memory: one simulator needs {each} MiB beside {fixed} MiB for Ray and "
+            f"policies, {available} MiB are available; free some or use a larger machine"
+        )
+    if workers is not None and workers > fit:
+        raise UserError(
+            f"--workers {workers} needs {fixed + workers * each} MiB, {available} MiB are "
+            f"available; use --workers {fit} or fewer"
+        )
+    chosen = workers or min(cores(), fit, max(1, len(plan.cells)))
+    return Sizing(chosen, fixed + chosen * each, available, cores())
+
+
+class Estimator:
+    """Expected wall seconds of a cell: from this run's own episodes, else from the suite's spec."""
+
+    def __init__(self, plan: Plan, known: Sequence[StoredCell] = ()) -> None:
+        self._plan = plan
+        self._sums: dict[tuple[str, str], tuple[float, int]] = defaultdict(lambda: (0.0, 0))
+        for stored in known:
+            if stored.seconds:
+                self.learn(stored.cell, stored.seconds)
+
+    def learn(self, cell: Cell, seconds: Mapping[str, float]) -> None:
+        """Take in one finished episode."""
+        total, count = self._sums[cell.policy, cell.suite]
+        self._sums[cell.policy, cell.suite] = total + seconds["total"], count + 1
+
+    def seconds(self, cell: Cell) -> float:
+        """Expected wall seconds of one cell on one worker."""
+        total, count = self._sums[cell.policy, cell.suite]
+        if count:
+            return total / count
+        suite, rules = self._plan.suites[cell.suite].spec, self._plan.protocol
+        policy = self._plan.policies[cell.policy].spec
+        steps = rules.budget(suite) + rules.settle_steps
+        replan = min(rules.replan_steps or policy.horizon, policy.horizon)
+        looks = steps / replan if policy.cameras else 0
+        return steps * suite.step_seconds + looks * suite.look_seconds
+
+    def wall_seconds(self, cells: Sequence[Cell], workers: int) -> float:
+        """Expected wall seconds of many cells, openings included."""
+        tasks = {(cell.suite, cell.task_index) for cell in cells}
+        opening = sum(self._plan.suites[suite].spec.open_seconds for suite, _ in tasks)
+        return (sum(map(self.seconds, cells)) + opening) / workers
