@@ -43,3 +43,6 @@ check: setup
 
 clean:
 	rm -rf $(VENV) runs
+
+golden: setup
+	WAMBENCH_GL=pip $(BIN)/python -m tasks.libero.make_golden

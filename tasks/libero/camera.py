@@ -13,11 +13,6 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-RENDERINGS = {
-    "exact": "LIBERO's own pixels",
-    "lean": "no anti-aliasing, no reflections: about 4x faster, edges differ",
-}
-
 # robosuite hides the collision meshes (group 0) and shows the visual ones (group 1).
 COLLISION_GROUP, VISUAL_GROUP = 0, 1
 MAX_SCENE_GEOMS = 1000  # as robosuite's render context

@@ -22,7 +22,7 @@ class LiberoSimulator(Simulator):
     Args:
         bddl_file: the task's goal description.
         init_states: float64 [n, 1 + nq + nv], flattened MuJoCo states.
-        rendering: a key of :data:`tasks.libero.camera.RENDERINGS`.
+        rendering: a key of :data:`tasks.libero.suite.RENDERINGS`.
     """
 
     def __init__(self, bddl_file: str, init_states: NDArray[np.float64], rendering: str) -> None:

