@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wambench.errors import UserError, one_line
 from wambench.policy import Policy
 from wambench.protocols import Protocol
 from wambench.suite import Suite, Task
@@ -38,17 +39,31 @@ class PolicyChoice:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def identity(self, policy: Policy) -> dict[str, Any]:
-        """What of a policy decides its actions: name, options, spec, source file, fingerprint."""
-        source = inspect.getsourcefile(type(policy))
+        """What of a policy decides its actions: name, options, spec, source files, fingerprint."""
+        try:
+            fingerprint = dict(policy.fingerprint())
+            digest_of(fingerprint)
+        except Exception as error:
+            raise UserError(
+                f"policy {self.label!r} has no usable fingerprint: {one_line(error)}; "
+                "it must return a mapping of strings"
+            ) from error
         return {
             "name": self.name,
             "options": dict(self.options),
             "spec": policy.spec.model_dump(mode="json"),
-            "source": hashlib.blake2b(
-                Path(source).read_bytes() if source else b"", digest_size=16
-            ).hexdigest(),
-            "fingerprint": dict(policy.fingerprint()),
+            "source": _source_hash(type(policy)),
+            "fingerprint": fingerprint,
         }
+
+
+def _source_hash(kind: type[Policy]) -> str:
+    """Hash of the files that define a policy's class and what it inherits from."""
+    digest = hashlib.blake2b(digest_size=16)
+    for ancestor in kind.__mro__[: kind.__mro__.index(Policy)]:
+        source = inspect.getsourcefile(ancestor)
+        digest.update(Path(source).read_bytes() if source else b"")
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

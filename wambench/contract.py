@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wambench.errors import PolicyFault
 
@@ -82,6 +82,12 @@ class SuiteSpec(Frozen):
     step_seconds: float = Field(gt=0, description="measured CPU seconds of one control step")
     look_seconds: float = Field(gt=0, description="measured CPU seconds of drawing all cameras")
     open_seconds: float = Field(gt=0, description="measured CPU seconds to open one task")
+
+    @model_validator(mode="after")
+    def _settle_action_fits(self) -> Self:
+        if len(self.settle_action) != self.action.dim:
+            raise ValueError(f"settle_action has {len(self.settle_action)} of {self.action.dim}")
+        return self
 
 
 class PolicySpec(Frozen):

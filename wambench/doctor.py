@@ -50,7 +50,7 @@ def _package(name: str) -> Check:
 
 def _memory() -> Check:
     available = int(psutil.virtual_memory().available / 2**20)
-    need = RESERVE_MB + 1800
+    need = RESERVE_MB + 2200
     remedy = f"one simulator and Ray need {need} MiB: close something or use a larger machine"
     return Check("memory", available >= need, f"{available} MiB available", remedy)
 

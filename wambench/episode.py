@@ -107,11 +107,11 @@ def run_episode(
             client.reset(_start(cell, setting))
         while len(actions) < budget and outcome == "failure":
             observation = _observe(cell, setting, simulator, len(actions), clock)
+            looks += 1
             with clock("policy"):
                 answer = client.act(observation)
-            looks += 1
             chunk = checked_chunk(answer, suite.action, setting.policy.horizon)
-            for action in _gripper(chunk, rules)[: setting.replan_steps]:
+            for action in _gripper(chunk, setting)[: setting.replan_steps]:
                 if len(actions) == budget:
                     break
                 on_step(len(actions))
@@ -182,8 +182,8 @@ def fit_image(image: NDArray[np.uint8], rules: Protocol) -> NDArray[np.uint8]:
     return np.asarray(resized)
 
 
-def _gripper(chunk: NDArray[np.float64], rules: Protocol) -> NDArray[np.float64]:
-    if rules.gripper == "raw":
+def _gripper(chunk: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
+    if setting.protocol.gripper == "raw" or setting.suite.action.gripper == "none":
         return chunk
     return np.concatenate([chunk[:, :-1], np.where(chunk[:, -1:] < 0, -1.0, 1.0)], axis=1)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from pydantic import ValidationError
+
+NAMES_SHOWN = 12  # a line that lists all ninety tasks helps nobody
+
 
 class UserError(Exception):
     """Bad input: printed as one line that names the thing, the value and the remedy; exit code 2."""
@@ -28,4 +32,29 @@ def did_you_mean(value: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(value, names, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"known: {', '.join(names)}" if names else "none are installed"
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"known: {', '.join(names[:NAMES_SHOWN])}{more}" if names else "none are installed"
+
+
+def one_line(error: BaseException) -> str:
+    """Type and text of an exception without line breaks."""
+    if isinstance(error, ValidationError):
+        where, problem = complaint(error)
+        return f"{'.'.join(map(str, where))}: {problem}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def complaint(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
+    """Where in the data a model's most telling complaint points, and what it says.
+
+    Unknown fields come first, because a misspelt field is also a missing one.
+    """
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    if first["type"] == "extra_forbidden":
+        return first["loc"], "unknown field"
+    if first["type"] == "missing":
+        return first["loc"], "is missing"
+    message = first["msg"].removeprefix("Value error, ")
+    given = repr(first["input"])
+    given = given if len(given) <= 80 else f"{given[:77]}..."
+    return first["loc"], f"{message[0].lower()}{message[1:]}, not {given}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
-from wambench.errors import UserError, did_you_mean
+from wambench.contract import PolicySpec, SuiteSpec
+from wambench.errors import UserError, did_you_mean, one_line
 from wambench.policy import Policy
 from wambench.suite import Suite
 
@@ -27,15 +29,24 @@ def load(group: str, kind: str, name: str) -> Any:
     points = installed(group)
     if name not in points:
         raise UserError(f"unknown {kind} {name!r}; {did_you_mean(name, points)}")
+    rivals = {_origin(point) for point in metadata.entry_points(group=group, name=name)}
+    if len(rivals) > 1:
+        listed = " and ".join(sorted(rivals))
+        raise UserError(f"{kind} {name!r} comes from both {listed}; uninstall one of them")
     point = points[name]
     try:
         return point.load()
-    except Exception as error:  # a stranger's module can raise anything on import
-        origin = f"{point.dist.name} {point.dist.version}" if point.dist else point.value
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's module can raise anything, and exit, on import
         raise UserError(
-            f"{kind} {name!r} ({origin}) fails to import: {type(error).__name__}: {error}; "
+            f"{kind} {name!r} ({_origin(point)}) fails to import: {one_line(error)}; "
             "fix or uninstall that package"
         ) from error
+
+
+def _origin(point: metadata.EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else point.value
 
 
 def make_policy(name: str, options: Mapping[str, Any]) -> Policy:
@@ -43,24 +54,49 @@ def make_policy(name: str, options: Mapping[str, Any]) -> Policy:
     factory = load(POLICIES, "policy", name)
     try:
         policy = factory(**options)
-    except UserError:
+    except (UserError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise UserError(
-            f"policy {name!r} refuses its options {dict(options)}: {type(error).__name__}: {error}"
+            f"policy {name!r} refuses its options {dict(options)}: {one_line(error)}; "
+            f"it takes {_parameters(factory)}"
         ) from error
-    if not isinstance(policy, Policy) or not hasattr(policy, "spec"):
+    if not isinstance(policy, Policy) or not isinstance(getattr(policy, "spec", None), PolicySpec):
         raise UserError(
-            f"policy {name!r} is a {type(policy).__name__}, not a wambench.Policy with a spec; "
-            "derive it from wambench.Policy"
+            f"policy {name!r} is a {type(policy).__name__}, not a wambench.Policy with a "
+            "PolicySpec as its spec; derive it from wambench.Policy"
         )
     return policy
+
+
+def _parameters(factory: Callable[..., object]) -> str:
+    """What a policy's constructor takes, for messages."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return "unknown options"
+    return ", ".join(str(parameter) for parameter in parameters) or "no options"
 
 
 @functools.cache
 def make_suite(name: str) -> Suite:
     """Construct a suite (light: no simulator yet)."""
-    suite = load(SUITES, "suite", name)()
-    if not isinstance(suite, Suite):
-        raise UserError(f"suite {name!r} is a {type(suite).__name__}; derive it from wambench.Suite")
+    factory = load(SUITES, "suite", name)
+    try:
+        suite = factory()
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise UserError(
+            f"suite {name!r} cannot be made: {one_line(error)}; fix or uninstall its package"
+        ) from error
+    if not isinstance(suite, Suite) or not isinstance(getattr(suite, "spec", None), SuiteSpec):
+        raise UserError(
+            f"suite {name!r} is a {type(suite).__name__}, not a wambench.Suite with a SuiteSpec "
+            "as its spec; derive it from wambench.Suite"
+        )
+    if suite.spec.name != name:
+        raise UserError(
+            f"suite {name!r} calls itself {suite.spec.name!r} in its spec; make the names agree"
+        )
     return suite

@@ -62,6 +62,17 @@ def answer_batch(policy: Policy, observations: Sequence[Observation]) -> list[An
     ]
 
 
+def begin(policy: Policy, start: EpisodeStart) -> Answer:
+    """Tell a policy of a new episode; an answer without a chunk says that it took it."""
+    try:
+        policy.reset(start)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return Answer(fault=describe(error))
+    return Answer()
+
+
 def describe(error: BaseException) -> str:
     """One line that says what a policy raised, and where."""
     text = " ".join("".join(traceback.format_exception_only(error)).split())
@@ -80,10 +91,7 @@ class LocalClient:
 
     def reset(self, start: EpisodeStart) -> None:
         """Begin an episode."""
-        try:
-            self._policy.reset(start)
-        except Exception as error:
-            raise PolicyFault(describe(error)) from error
+        begin(self._policy, start).unwrap()
 
     def act(self, observation: Observation) -> Any:
         """Answer one observation."""
@@ -116,12 +124,8 @@ class PolicyActor:
     async def reset(self, start: EpisodeStart) -> Answer:
         """Begin an episode."""
         loop = asyncio.get_running_loop()
-        try:
-            await loop.run_in_executor(self._thread, self._policy.reset, start)
-        except Exception as error:
-            return Answer(fault=describe(error))
         self._episodes.add(start.episode)
-        return Answer()
+        return await loop.run_in_executor(self._thread, begin, self._policy, start)
 
     async def act(self, observation: Observation) -> Answer:
         """Answer one observation, together with whatever else waits."""

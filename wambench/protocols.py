@@ -10,15 +10,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from wambench.contract import Frozen, Orientation, SuiteSpec
-from wambench.errors import UserError, did_you_mean
+from wambench.errors import UserError, did_you_mean, one_line
 
 FOLDER = Path(__file__).parent / "protocols"
+FIXED = {"name", "version", "about", "source", "notes"}  # of a preset: no change touches them
+
+Size = tuple[PositiveInt, PositiveInt]
 
 
 class Protocol(Frozen):
@@ -30,19 +33,21 @@ class Protocol(Frozen):
     source: str = Field(description="where the numbers were read")
     notes: tuple[str, ...] = Field(default=(), description="what could not be known or kept")
 
-    max_steps: Mapping[str, int] = Field(description="suite -> budget after settling")
+    max_steps: Mapping[str, PositiveInt] = Field(description="suite -> budget after settling")
     settle_steps: int = Field(ge=0, description="no-op steps before the policy's first look")
-    replan_steps: int | None = Field(
+    replan_steps: PositiveInt | None = Field(
         description="actions executed of each chunk; null: as many as the policy means to"
     )
     trials: int = Field(gt=0, description="init states 0..trials-1 when a sweep names none")
-    seeds: tuple[int, ...] = Field(description="when a sweep names none")
-    simulator_seed: int = Field(description="seed of the simulator's reset (fixture poses)")
+    seeds: tuple[NonNegativeInt, ...] = Field(description="when a sweep names none")
+    simulator_seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(
+        description="seed of the simulator's reset (fixture poses)"
+    )
     simulator_seeding: Literal["each_episode", "once_per_task", "plus_init_state"] = Field(
         description="once_per_task: later trials draw on; plus_init_state: seed + init state"
     )
-    render_size: tuple[int, int] = Field(description="(height, width) drawn by the simulator")
-    image_size: tuple[int, int] = Field(
+    render_size: Size = Field(description="(height, width) drawn by the simulator")
+    image_size: Size = Field(
         description="(height, width) given to the policy, by PIL's bilinear filter if it differs"
     )
     orientation: Orientation
@@ -74,7 +79,10 @@ def protocols() -> Mapping[str, Protocol]:
 
 
 def protocol(name: str, changes: Mapping[str, Any] | None = None) -> Protocol:
-    """Look up a preset; ``changes`` derives one that is no longer called by the preset's name."""
+    """Look up a preset; ``changes`` derives one that is no longer called by the preset's name.
+
+    A change of ``max_steps`` may name some suites only; the others keep the preset's budget.
+    """
     presets = protocols()
     if name not in presets:
         raise UserError(f"unknown protocol {name!r}; {did_you_mean(name, presets)}")
@@ -82,10 +90,15 @@ def protocol(name: str, changes: Mapping[str, Any] | None = None) -> Protocol:
     if not changes:
         return preset
     for field in changes:
-        if field not in Protocol.model_fields or field in {"name", "version", "about", "source"}:
-            remedy = did_you_mean(field, set(Protocol.model_fields) - {"name", "version"})
+        if field not in Protocol.model_fields or field in FIXED:
+            remedy = did_you_mean(str(field), set(Protocol.model_fields) - FIXED)
             raise UserError(f"protocol has no field {field!r} to change; {remedy}")
     listed = ", ".join(f"{key}={value}" for key, value in sorted(changes.items()))
     merged = preset.model_dump() | dict(changes) | {"name": f"{name}+custom"}
     merged["about"] = f"{name} changed: {listed}"
-    return Protocol.model_validate(merged)
+    if isinstance(merged["max_steps"], Mapping):
+        merged["max_steps"] = {**preset.max_steps, **merged["max_steps"]}
+    try:
+        return Protocol.model_validate(merged)
+    except ValidationError as error:
+        raise UserError(f"protocol_changes: {one_line(error)}") from None

@@ -9,28 +9,52 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from wambench import plugins
 from wambench.cells import Cell, CellMaker, PolicyChoice
 from wambench.contract import mismatches
-from wambench.errors import UserError, did_you_mean
+from wambench.errors import UserError, complaint, did_you_mean
 from wambench.policy import Policy
 from wambench.protocols import Protocol, protocol
 from wambench.suite import Suite, Task
 
 
-def _numbers(value: object) -> object:
+LONGEST_RANGE = 100_000
+
+
+def _numbers(value: object) -> list[object]:
     """Accept 7, [7, 9], "0-19" and lists of these."""
     items = value if isinstance(value, list) else [value]
     out: list[object] = []
     for item in items:
         span = re.fullmatch(r"(\d+)\s*-\s*(\d+)", item) if isinstance(item, str) else None
-        out.extend(range(int(span[1]), int(span[2]) + 1) if span else [item])
+        if span is None:
+            out.append(item)
+            continue
+        first, last = int(span[1]), int(span[2])
+        if not first <= last < first + LONGEST_RANGE:
+            raise ValueError(f"a range is first-last of at most {LONGEST_RANGE} numbers")
+        out.extend(range(first, last + 1))
     return out
 
 
-Numbers = Annotated[list[Annotated[int, Field(ge=0)]], BeforeValidator(_numbers)]
+def _tasks(value: object) -> list[object]:
+    """Accept what :func:`_numbers` does, task names and "all"."""
+    items = _numbers(value)
+    if any(isinstance(item, bool) or not isinstance(item, int | str) for item in items):
+        raise ValueError("name tasks by number, name, a range such as 0-4, a list of these, or all")
+    return items
+
+
+def _entry(value: object) -> object:
+    """Accept a policy's bare name."""
+    if not isinstance(value, str | dict | PolicyEntry):
+        raise ValueError("a policy is a name, or a mapping with name, label and options")
+    return {"name": value} if isinstance(value, str) else value
+
+
+Numbers = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], BeforeValidator(_numbers)]
 
 
 class _Strict(BaseModel):
@@ -42,14 +66,14 @@ class PolicyEntry(_Strict):
 
     name: str
     label: str | None = None
-    options: dict[str, Any] = {}
+    options: dict[str, JsonValue] = {}
 
 
 class SweepFile(_Strict):
     """The file as written."""
 
-    policies: list[str | PolicyEntry] = Field(min_length=1)
-    suites: dict[str, str | int | list[int | str]] = Field(min_length=1)
+    policies: list[Annotated[PolicyEntry, BeforeValidator(_entry)]] = Field(min_length=1)
+    suites: dict[str, Annotated[list[int | str], BeforeValidator(_tasks)]] = Field(min_length=1)
     protocol: str = "wambench-1"
     protocol_changes: dict[str, Any] = {}
     init_states: Numbers | None = None
@@ -78,30 +102,51 @@ def read(path: Path) -> SweepFile:
         text = path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UserError(f"cannot read sweep file {str(path)!r}: {reason}") from None
+        raise UserError(
+            f"cannot read sweep file {str(path)!r}: {reason}; name a YAML file, "
+            "such as sweeps/quick.yaml"
+        ) from None
     try:
+        tree = yaml.compose(text, yaml.SafeLoader)
         data = yaml.safe_load(text)
-        tree = yaml.compose(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise UserError(f"{where}: not YAML: {getattr(error, 'problem', error)}") from None
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise UserError(f"{where}: not YAML: {problem}; mend that line") from None
+    _no_repeated_key(path, tree)
     if not isinstance(data, dict):
         raise UserError(f"{path}: a sweep file is a mapping with at least 'policies' and 'suites'")
     try:
         return SweepFile.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        location = [part for part in first["loc"] if part not in ("str", "PolicyEntry", "int")]
-        name = ".".join(str(part) for part in location)
-        if first["type"] == "extra_forbidden":
+        location, problem = complaint(error)
+        if problem == "unknown field":
             known = SweepFile.model_fields if len(location) == 1 else PolicyEntry.model_fields
-            problem = f"unknown field {name!r}; {did_you_mean(str(location[-1]), known)}"
-        else:
-            problem = f"{name}: {first['msg'].lower()}, not {first['input']!r}"
-            if first["type"] == "missing":
-                problem = f"field {name!r} is missing"
-        raise UserError(f"{path}:{_line(tree, location)}: {problem}") from None
+            problem += f"; {did_you_mean(str(location[-1]), known)}"
+        name = ".".join(map(str, location))
+        raise UserError(f"{path}:{_line(tree, location)}: {name}: {problem}") from None
+
+
+def _no_repeated_key(path: Path, tree: yaml.Node | None) -> None:
+    """YAML forbids a key twice, PyYAML takes the last without a word."""
+    todo: list[yaml.Node | None] = [tree]
+    seen: set[int] = set()
+    while todo:
+        node = todo.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            todo += node.value
+            continue
+        keys: set[str | int] = set()
+        for key, value in node.value:
+            todo.append(value)
+            if isinstance(key.value, str) and key.value in keys:
+                line = key.start_mark.line + 1
+                raise UserError(f"{path}:{line}: {key.value!r} appears twice; name it once")
+            keys.add(key.value if isinstance(key.value, str) else id(key))
 
 
 def _line(node: yaml.Node | None, location: Iterable[Any]) -> int:
@@ -124,9 +169,13 @@ def _line(node: yaml.Node | None, location: Iterable[Any]) -> int:
 def plan(sweep: SweepFile) -> Plan:
     """Resolve names, check every contract, expand to cells; raises UserError."""
     rules = protocol(sweep.protocol, sweep.protocol_changes)
+    installed = plugins.installed(plugins.SUITES)
+    for name in sweep.protocol_changes.get("max_steps", ()):
+        if name not in installed:
+            remedy = did_you_mean(str(name), installed)
+            raise UserError(f"protocol_changes: max_steps: unknown suite {name!r}; {remedy}")
     choices: dict[str, PolicyChoice] = {}
-    for entry in sweep.policies:
-        given = PolicyEntry(name=entry) if isinstance(entry, str) else entry
+    for given in sweep.policies:
         label = given.label or given.name
         if label in choices:
             raise UserError(f"policy {label!r} appears twice; give one of them a label of its own")
@@ -179,14 +228,14 @@ def shard(cells: Sequence[Cell], text: str) -> Sequence[Cell]:
     return cells[size * (part - 1) // parts : size * part // parts]
 
 
-def _no_repeats(name: str, values: Iterable[int]) -> None:
-    seen: set[int] = set()
+def _no_repeats(name: str, values: Iterable[int | str]) -> None:
+    seen: set[int | str] = set()
     for value in values:
         if value in seen:
             raise UserError(f"{name}: {value} appears twice; name each once")
         seen.add(value)
     if not seen:
-        raise UserError(f"{name} is empty; name at least one or leave the field out")
+        raise UserError(f"{name} is empty; name at least one")
 
 
 def _check_contracts(
@@ -204,18 +253,13 @@ def _check_contracts(
                 )
 
 
-def _select(suite: Suite, selection: str | int | list[int | str]) -> Sequence[Task]:
-    """Tasks by index, by name, by range, or "all"."""
+def _select(suite: Suite, wanted: Sequence[int | str]) -> Sequence[Task]:
+    """Tasks by index or name, or ["all"]."""
     tasks = suite.tasks()
-    if selection == "all":
+    if wanted == ["all"]:
         return tasks
     by_name: dict[int | str, Task] = {task.name: task for task in tasks}
     by_name |= {task.index: task for task in tasks}
-    wanted = _numbers(selection)
-    assert isinstance(wanted, list)
-    if not wanted:
-        raise UserError(f"{suite.spec.name}: no tasks named; use a list of indices or all")
-    _no_repeats(suite.spec.name, wanted)
     for name in wanted:
         if name not in by_name:
             remedy = (
@@ -224,4 +268,6 @@ def _select(suite: Suite, selection: str | int | list[int | str]) -> Sequence[Ta
                 else did_you_mean(str(name), [task.name for task in tasks])
             )
             raise UserError(f"{suite.spec.name} has no task {name!r}; {remedy}")
-    return [by_name[name] for name in wanted]
+    chosen = [by_name[name] for name in wanted]
+    _no_repeats(suite.spec.name, (task.index for task in chosen))
+    return chosen

@@ -51,7 +51,7 @@ def _pack(array: NDArray) -> bytes:
     Joints at rest repeat their upper bytes from row to row, which XOR turns into zeros.
     """
     words = np.ascontiguousarray(array).view(np.uint64)
-    grid = words.reshape(len(words), -1)
+    grid = words if words.ndim == 2 else words[:, None]
     changes = grid.copy()
     changes[1:] ^= grid[:-1]
     planes = changes.view(np.uint8).reshape(-1, 8).T

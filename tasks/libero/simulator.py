@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.libero import runtime, stepping
+from tasks.libero import runtime
 from tasks.libero.camera import FrameDrawer
+from tasks.libero.stepping import Observed, Stepper
 from wambench.suite import Simulator
 
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
@@ -38,9 +39,10 @@ class LiberoSimulator(Simulator):
             )
         self._env: Any = wrapper.env
         self._init_states = init_states
+        self._stepper = Stepper(self._env)
         self._drawer = FrameDrawer(self._env.sim.model._model, rendering)
         self._expert: Any = None
-        self._observed: stepping.Observed | None = None
+        self._observed: Observed | None = None
 
     def reset(self, init_state: int, seed: int, *, seed_once_per_task: bool = False) -> None:
         """Seed, reset, and set the fixed initial state.
@@ -50,14 +52,13 @@ class LiberoSimulator(Simulator):
         swallows every exception in an endless loop.
         """
         self._env.seed(seed)
-        self._observed = stepping.reset(
-            self._env, init_state + 1 if seed_once_per_task else 1, self._init_states[init_state]
-        )
+        resets = init_state + 1 if seed_once_per_task else 1
+        self._observed = self._stepper.reset(resets, self._init_states[init_state])
         self._expert = None
 
     def step(self, action: NDArray[np.float64]) -> None:
         """Advance 50 ms with an OSC_POSE action [7]."""
-        self._observed = stepping.step(self._env, action)
+        self._observed = self._stepper.step(action)
 
     def success(self) -> bool:
         """LIBERO's conjunction of BDDL goal predicates."""

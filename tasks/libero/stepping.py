@@ -11,7 +11,7 @@ Non-obvious behaviours:
 * The *constraint solve* is repeated as often as robosuite repeats it. In MuJoCo 3.3.2 each solve
   starts from the previous one's solution and improves it in the last bit, so leaving one out
   changes the trajectory by 1e-16 at first, and by whether the robot succeeds in the end. For the
-  same reason :func:`reset` makes the two forward passes that building a simulation and a render
+  same reason :meth:`Stepper.reset` makes the two forward passes that building a simulation and a render
   context would make in a hard reset.
 * What a LIBERO policy sees after a step is not the state after the step. robosuite samples its
   sensors on a clock of its own which, after the two forced updates that every LIBERO reset makes,
@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 SUBSTEPS = 25  # 50 ms of control at 2 ms of simulation
 OBSERVED_SUBSTEP = 23
+ARM_DIMENSIONS = 6  # of an OSC_POSE action; the seventh is the gripper
 
 
 @dataclass(frozen=True)
@@ -41,49 +42,76 @@ class Observed:
     read: NDArray[np.float64]
 
 
-def reset(env: Any, times: int, init_state: NDArray[np.float64]) -> Observed:
-    """Reset ``env`` (robosuite level) and set a state [1 + nq + nv], as a hard reset would end.
+class Stepper:
+    """Resets and steps one robosuite environment (the level below LIBERO's wrappers)."""
 
-    A hard reset recompiles the model (0.9 s); this one takes 0.02 s. ``times`` resets are made in
-    a row, for harnesses whose random generator has gone through earlier trials.
-    """
-    for _ in range(times):
-        # Survives soft resets, unlike everything else a hard reset would renew.
-        gripper = env.robots[0].gripper
-        gripper.current_action = np.zeros_like(gripper.current_action)
-        env.sim.reset()
-        env.sim.forward()  # building the simulation
-        env.sim.forward()  # building the render context
-        env._reset_internal()
+    def __init__(self, env: Any) -> None:
+        self._env = env
+        self._model, self._data = env.sim.model._model, env.sim.data._data
+
+    def reset(self, times: int, init_state: NDArray[np.float64]) -> Observed:
+        """Reset and set a state [1 + nq + nv]; ends as a hard reset would, bit for bit.
+
+        A hard reset recompiles the model (0.9 s); this one takes 0.02 s. ``times`` resets are made
+        in a row, for harnesses whose random generator has gone through earlier trials.
+        """
+        env = self._env
+        for _ in range(times):
+            # Survives soft resets, unlike everything else a hard reset would renew.
+            gripper = env.robots[0].gripper
+            gripper.current_action = np.zeros_like(gripper.current_action)
+            env.sim.reset()
+            env.sim.forward()  # building the simulation
+            env.sim.forward()  # building the render context
+            env._reset_internal()
+            env.sim.forward()
+            env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
+        env.sim.set_state_from_flattened(init_state)
         env.sim.forward()
-        env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
-    env.sim.set_state_from_flattened(init_state)
-    env.sim.forward()
-    env._post_process()
-    # robosuite builds a new controller in each reset.
-    controller = env.robots[0].controller
-    controller.update = types.MethodType(_controller_update, controller)
-    qpos = env.sim.data._data.qpos.copy()
-    return Observed(qpos, qpos)
+        env._post_process()
+        self._look_up()
+        qpos = self._data.qpos.copy()
+        return Observed(qpos, qpos)
 
+    def step(self, action: NDArray[np.float64]) -> Observed:
+        """Advance by one control step with an OSC_POSE action [7]; returns what sensors saw."""
+        env, model, data = self._env, self._model, self._data
+        env.timestep += 1
+        for substep in range(SUBSTEPS):
+            mujoco.mj_step1(model, data)
+            _solve_constraints(model, data)
+            self._control(action, first=substep == 0)
+            if substep == OBSERVED_SUBSTEP:
+                drawn = data.qpos.copy()
+                mujoco.mj_step2(model, data)
+                read = data.qpos.copy()
+            else:
+                mujoco.mj_step2(model, data)
+        env.cur_time += env.control_timestep
+        env._post_process()  # not _post_action: its reward evaluates the goal, which success() does
+        return Observed(drawn, read)
 
-def step(env: Any, action: NDArray[np.float64]) -> Observed:
-    """Advance ``env`` (robosuite level) by one control step; returns what the sensors saw."""
-    env.timestep += 1
-    model, data = env.sim.model._model, env.sim.data._data
-    for substep in range(SUBSTEPS):
-        mujoco.mj_step1(model, data)
-        _solve_constraints(model, data)
-        env._pre_action(action, substep == 0)
-        if substep == OBSERVED_SUBSTEP:
-            drawn = data.qpos.copy()
-            mujoco.mj_step2(model, data)
-            read = data.qpos.copy()
-        else:
-            mujoco.mj_step2(model, data)
-    env.cur_time += env.control_timestep
-    env._post_process()  # not _post_action: its reward evaluates the goal, which success() does
-    return Observed(drawn, read)
+    def _look_up(self) -> None:
+        """Note what robosuite looks up by name in every substep; it builds controllers anew."""
+        robot, model = self._env.robots[0], self._env.sim.model
+        self._controller, self._gripper = robot.controller, robot.gripper
+        self._controller.update = types.MethodType(_controller_update, self._controller)
+        self._arm_actuators = robot._ref_joint_actuator_indexes
+        self._torque_limits = robot.torque_limits
+        self._gripper_actuators = [model.actuator_name2id(n) for n in self._gripper.actuators]
+        span = model.actuator_ctrlrange[self._gripper_actuators]
+        self._gripper_bias = 0.5 * (span[:, 1] + span[:, 0])
+        self._gripper_weight = 0.5 * (span[:, 1] - span[:, 0])
+
+    def _control(self, action: NDArray[np.float64], first: bool) -> None:
+        """robosuite's ``SingleArm.control`` without its buffers of past values."""
+        controller, data = self._controller, self._data
+        if first:
+            controller.set_goal(action[:ARM_DIMENSIONS])
+        torques = np.clip(controller.run_controller(), *self._torque_limits)
+        fingers = self._gripper.format_action(action[ARM_DIMENSIONS:])
+        data.ctrl[self._gripper_actuators] = self._gripper_bias + self._gripper_weight * fingers
+        data.ctrl[self._arm_actuators] = torques
 
 
 def _solve_constraints(model: mujoco.MjModel, data: mujoco.MjData) -> None:

@@ -59,6 +59,7 @@ class LiberoSuite(Suite):
     """One LIBERO suite under its upstream name."""
 
     def __init__(self, name: str) -> None:
+        self._name = name
         self.spec = SuiteSpec(
             name=name,
             version=1,
@@ -72,7 +73,7 @@ class LiberoSuite(Suite):
             settle_action=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0),
             renderings=RENDERINGS,
             default_max_steps=400,
-            memory_mb=1800,
+            memory_mb=2200,
             step_seconds=0.009,
             look_seconds=0.3,
             open_seconds=7.0,
@@ -80,7 +81,7 @@ class LiberoSuite(Suite):
 
     def tasks(self) -> Sequence[Task]:
         """Tasks in LIBERO's default order (task order index 0)."""
-        return _tasks(self.spec.name)
+        return _tasks(self._name)
 
     def fingerprint(self) -> Mapping[str, str]:
         """Versions of the packages that hold physics, assets and goals."""
@@ -96,10 +97,10 @@ class LiberoSuite(Suite):
         backend = gl.enable()
         from tasks.libero.simulator import LiberoSimulator
 
-        entry = _benchmark(self.spec.name).get_task(task.index)
+        entry = _benchmark(self._name).get_task(task.index)
         simulator = LiberoSimulator(
             str(runtime.bddl_path(entry.problem_folder, entry.bddl_file)),
-            _init_states(self.spec.name, task.index),
+            _init_states(self._name, task.index),
             rendering,
         )
         self._backend, self._simulator = backend, simulator
@@ -115,10 +116,8 @@ class LiberoSuite(Suite):
         return {
             camera: np.asarray(Image.open(file))
             for camera in self.spec.cameras
-            if (file := folder / f"{self.spec.name}-{rendering}-{camera}.png").exists()
+            if (file := folder / f"{self._name}-{rendering}-{camera}.png").exists()
         }
-
-
 
     def diagnose(self) -> Sequence[Check]:
         """Draw a frame with every OpenGL backend, and count the packaged assets."""

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import Any
 
 import typer
 
@@ -13,10 +14,12 @@ from wambench import plugins
 from wambench.cli import doctor, listing, runs, sweep
 from wambench.errors import UserError
 
+# Typer carries click's exceptions under a private name; all of a user's mistakes share this base.
+UsageError: Any = typer.BadParameter.__base__
+
 app = typer.Typer(
     name="wambench",
     help="Compare image-editing WAMs, video WAMs and VLAs on the same episodes.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -35,15 +38,23 @@ for name, function in {
 
 
 def main() -> None:
-    """Run the command line; exit code 2 for bad input, 130 for Ctrl-C."""
+    """Run the command line; exit code 2 and one line for bad input, 130 for Ctrl-C."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
         for name in plugins.installed(plugins.COMMANDS):
             if name in sys.argv[1:2] or sys.argv[1:2] in ([], ["--help"], ["-h"]):
                 app.command(name)(plugins.load(plugins.COMMANDS, "command", name))
-        app()
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        if code == 130:
+            raise KeyboardInterrupt
+        raise SystemExit(code)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except UsageError as error:
+        message = error.format_message().rstrip(".")
+        path = error.ctx.command_path if error.ctx else app.info.name
+        print(f"error: {message}; see {path} --help", file=sys.stderr)
         raise SystemExit(2) from None
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

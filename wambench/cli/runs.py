@@ -10,7 +10,15 @@ import typer
 
 from wambench.cli.output import Json, command_line, print_json
 from wambench.errors import UserError
-from wambench.store import Store, episodes_frame, export_table, merge_runs, timings_frame
+from wambench.store import (
+    TABLES,
+    Store,
+    check_target,
+    episodes_frame,
+    export_table,
+    merge_runs,
+    timings_frame,
+)
 
 RunFolder = Annotated[Path, typer.Argument(help="A run directory.")]
 
@@ -52,6 +60,9 @@ def export(
     """
     if not (episodes or timings or actions):
         raise UserError("nothing to export; add --episodes, --timings or --actions with a file")
+    for file, suffixes in ((episodes, TABLES), (timings, TABLES), (actions, (".npz",))):
+        if file:
+            check_target(file, suffixes)
     written = []
     with Store.read(run) as store:
         if episodes:
@@ -84,5 +95,8 @@ def _export_actions(store: Store, file: Path, policy: str | None) -> int:
     }
     if not recordings:
         raise UserError(f"{policy!r} has no successful episode in this run; nothing to replay")
-    np.savez_compressed(file, **recordings)  # type: ignore[arg-type]
+    try:
+        np.savez_compressed(file, **recordings)  # type: ignore[arg-type]
+    except OSError as error:
+        raise UserError(f"cannot write {str(file)!r}: {error.strerror or error}") from None
     return len(recordings)

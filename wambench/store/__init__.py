@@ -1,13 +1,21 @@
 """The run directory's SQLite store: one writer, crash-safe, mergeable."""
 
-from wambench.store.export import episodes_frame, export_table, timings_frame
+from wambench.store.export import (
+    TABLES,
+    check_target,
+    episodes_frame,
+    export_table,
+    timings_frame,
+)
 from wambench.store.store import STORE_NAME, Store, StoredCell
 from wambench.store.merge import merge_runs
 
 __all__ = [
     "STORE_NAME",
+    "TABLES",
     "Store",
     "StoredCell",
+    "check_target",
     "episodes_frame",
     "export_table",
     "merge_runs",

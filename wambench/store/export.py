@@ -6,6 +6,7 @@ same bytes; ``timings`` holds what varies.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ import pandas as pd
 from wambench.errors import UserError
 from wambench.store.store import Store
 
-WRITERS = {".csv": "to_csv", ".parquet": "to_parquet", ".json": "to_json"}
+TABLES = (".csv", ".parquet", ".json")
 
 
 def episodes_frame(store: Store) -> pd.DataFrame:
@@ -58,10 +59,17 @@ def timings_frame(store: Store) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def check_target(file: Path, suffixes: Sequence[str]) -> None:
+    """Raise UserError if ``file`` has none of the suffixes or lies in no directory."""
+    if file.suffix not in suffixes:
+        raise UserError(f"cannot export to {str(file)!r}; end it in {', '.join(suffixes)}")
+    if not file.parent.is_dir():
+        raise UserError(f"cannot export to {str(file)!r}: no directory {str(file.parent)!r}; make it")
+
+
 def export_table(frame: pd.DataFrame, file: Path) -> None:
     """Write a table as CSV, parquet or JSON records, by the file's suffix."""
-    if file.suffix not in WRITERS:
-        raise UserError(f"cannot export to {file.name!r}; end it in {', '.join(WRITERS)}")
+    check_target(file, TABLES)
     try:
         if file.suffix == ".csv":
             frame.to_csv(file, index=False, lineterminator="\n")

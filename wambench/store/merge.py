@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wambench.errors import UserError
 from wambench.passport import Passport, differences, merged
-from wambench.store.store import STORE_NAME, Store
+from wambench.store.store import STORE_NAME, Store, read_uri
 
 
 def merge_runs(
@@ -75,9 +75,8 @@ def check_comparable(
 
 
 def _copy(store: Store, source: Path) -> None:
-    uri = f"{(source / STORE_NAME).resolve().as_uri()}?mode=ro"
     database = store.connection
-    database.execute("ATTACH ? AS other", (uri,))
+    database.execute("ATTACH ? AS other", (read_uri(source),))
     try:
         with database:
             for table in ("passports", "policies", "cells", "episodes"):
@@ -87,6 +86,13 @@ def _copy(store: Store, source: Path) -> None:
                 "SELECT cell_key, kind, message, traceback, at FROM other.attempts AS theirs "
                 "WHERE NOT EXISTS (SELECT 1 FROM attempts AS ours WHERE ours.cell_key = "
                 "theirs.cell_key AND ours.at = theirs.at AND ours.kind = theirs.kind)"
+            )
+            # Under an allowed mismatch one name can have two keys; count it once, first come.
+            database.execute(
+                "UPDATE cells SET current = 0 WHERE EXISTS (SELECT 1 FROM cells AS other WHERE "
+                "other.current AND other.rowid < cells.rowid AND other.policy = cells.policy AND "
+                "other.suite = cells.suite AND other.task = cells.task AND "
+                "other.init_state = cells.init_state AND other.seed = cells.seed)"
             )
     finally:
         database.execute("DETACH other")

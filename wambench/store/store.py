@@ -96,9 +96,12 @@ class Store:
         if not (folder / STORE_NAME).is_file():
             raise UserError(f"{str(folder)!r} is not a run directory (no {STORE_NAME} in it)")
         with cls._guard(folder):
-            uri = f"{(folder / STORE_NAME).resolve().as_uri()}?mode=ro"
-            with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
-                _check_version(folder, connection)
+            with contextlib.closing(sqlite3.connect(read_uri(folder), uri=True)) as connection:
+                if not _check_version(folder, connection):
+                    raise UserError(
+                        f"{str(folder)!r} holds an empty store: no sweep got past its start; "
+                        "run the sweep again"
+                    )
                 yield cls(folder, connection)
 
     @staticmethod
@@ -114,6 +117,10 @@ class Store:
                 remedy = "free some space and run the same command again; nothing stored is lost"
             elif "readonly" in text or "unable to open" in text:
                 remedy = "make it writable or choose another --out"
+            elif "locked" in text:
+                remedy = "another program holds it: close that and run the same command again"
+            elif "I/O" in text:
+                remedy = "check that its disk works and has space; nothing stored is lost"
             raise UserError(f"cannot use the store in {str(folder)!r}: {text}; {remedy}") from None
         except sqlite3.DatabaseError as error:
             raise UserError(
@@ -167,8 +174,8 @@ class Store:
         final = f"{int(record.trace.digests[-1]):016x}"
         with self._db:
             self._db.execute(
-                "INSERT OR IGNORE INTO episodes VALUES (?, (SELECT value FROM meta WHERE "
-                "name = 'passport'), ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO episodes VALUES (?, (SELECT value FROM meta WHERE "
+                "name = 'passport'), ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (cell_key) DO NOTHING",
                 (
                     record.cell.key, record.outcome, record.steps, record.looks, record.fault,
                     final, record.trace.pack(), json.dumps(record.seconds), _now(),
@@ -250,34 +257,48 @@ class Store:
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
+def read_uri(folder: Path) -> str:
+    """Where SQLite finds a store that is only read.
+
+    A reader of a WAL store makes files beside it. On a read-only medium it cannot, and need not:
+    nobody writes there. (A -wal file left by a crash must be read, and makes this fail.)
+    """
+    file = folder / STORE_NAME
+    left_over = file.with_name(f"{STORE_NAME}-wal").exists()
+    immutable = "" if left_over or os.access(folder, os.W_OK) else "&immutable=1"
+    return f"{file.resolve().as_uri()}?mode=ro{immutable}"
+
+
 @contextlib.contextmanager
 def _only_writer(folder: Path) -> Iterator[None]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / LOCK_NAME).open("a+")
+        lock = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise UserError(
             f"cannot write to {str(folder)!r}: {error.strerror}; choose another --out"
         ) from None
-    with lock:
+    try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            lock.seek(0)
-            holder = lock.read().strip() or "another process"
+            holder = os.read(lock, 100).decode() or "another process"
             raise UserError(
                 f"{str(folder)!r} is being written by {holder}; wait for it or stop it"
             ) from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()}")
-        lock.flush()
+        with contextlib.suppress(OSError):  # the name is for messages: a full disk may go without
+            os.ftruncate(lock, 0)
+            os.write(lock, f"process {os.getpid()}".encode())
         yield
+    finally:
+        os.close(lock)
 
 
-def _check_version(folder: Path, connection: sqlite3.Connection) -> None:
+def _check_version(folder: Path, connection: sqlite3.Connection) -> bool:
+    """Refuse a store of another version; False for one that holds no tables yet."""
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     if not tables:
-        return  # killed between creating the file and the tables
+        return False  # killed between creating the file and the tables
     found = None
     if "meta" in tables:
         found = connection.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
@@ -286,6 +307,7 @@ def _check_version(folder: Path, connection: sqlite3.Connection) -> None:
             f"{str(folder)!r} holds a store of version {found[0] if found else 'unknown'}, "
             f"this wambench writes version {schema.VERSION}; choose another --out"
         )
+    return True
 
 
 def _create_if_new(connection: sqlite3.Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def run_sweep(
         return SweepResult(0, len(cells), 0)
     driver = _Driver(plan, store, options, reporter, waiting)
     for life in range(RAY_RESTARTS + 1):
-        _connect(options, len(plan.policies))
+        _connect(options)
         try:
             driver.run()
             break
@@ -90,7 +91,8 @@ def run_sweep(
     return SweepResult(driver.done, len(cells) - len(waiting), len(driver.lost))
 
 
-def _connect(options: SweepOptions, policies: int) -> None:
+def _connect(options: SweepOptions) -> None:
+    on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         if options.ray_address:
             ray.init(address=options.ray_address, log_to_driver=False, logging_level="ERROR")
@@ -105,7 +107,11 @@ def _connect(options: SweepOptions, policies: int) -> None:
             )
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where = options.ray_address or "on this machine"
-        raise UserError(f"cannot start Ray {where}: {first_line(error)}; run wambench doctor") from None
+        remedy = "check the address" if options.ray_address else "run wambench doctor"
+        raise UserError(f"cannot start Ray {where}: {first_line(error)}; {remedy}") from None
+    finally:
+        # Ray replaces the handler by one that prints a stack and exits on the spot.
+        signal.signal(signal.SIGTERM, on_terminate)
 
 
 class _Driver:

@@ -10,8 +10,14 @@ from .geometry import DOWN, UP, about, thin
 MAX_WIDTH = 0.068  # m between the contacts; the fingers open to 0.077
 PAD_HALF = 0.010  # m; half the side of a finger pad
 FINGER_TIP = 0.0125  # m from the grip site to below the finger tips, with 3 mm to spare
+MAX_WEDGE = 0.8  # change of width per length along the pads; about the friction cone
 YAWS = 12
 DEPTHS = (0.005, 0.010, 0.018, 0.026, 0.034)  # m below the top of the object
+
+FLAT = 0.03  # m; a leaning hand gets no hold of anything flatter
+# Extra tilts of the hand about its closing (0) or lateral (1) axis, rad, in the order of trial;
+# they help where something hangs over the object.
+LEANS = ((0, 0.0), (1, 0.3), (1, -0.3), (0, 0.3), (0, -0.3), (1, 0.5), (1, -0.5))
 
 # Boxes around the open hand in the grip frame (closing, lateral, approach): lower and upper
 # corners, m, about 3 mm larger than the collision meshes. Fingers, palm, wrist.
@@ -78,10 +84,14 @@ def top_grasps(obj: np.ndarray, obstacles: np.ndarray, tilt: Tilt) -> Iterator[G
         for yaw in np.linspace(-np.pi / 2, np.pi / 2, YAWS, endpoint=False)
         for grasp in _candidates(obj, lowest, yaw)
     ]
-    for straight in sorted(candidates, key=lambda g: -g.score):
-        grasp = replace(straight, rot=tilt(straight.rot, straight.pos))
-        if not hand_overlap(scenery, grasp.pos, grasp.rot):
-            yield grasp
+    candidates.sort(key=lambda g: -g.score)
+    leans = LEANS if obj[:, 2].max() - low > FLAT else LEANS[:1]
+    for axis, angle in leans:
+        for straight in candidates:
+            rot = tilt(straight.rot, straight.pos)
+            grasp = replace(straight, rot=about(rot[:, axis], angle) @ rot)
+            if not hand_overlap(scenery, grasp.pos, grasp.rot):
+                yield grasp
 
 
 def _candidates(obj: np.ndarray, lowest: float, yaw: float) -> Iterator[Grasp]:
@@ -96,11 +106,14 @@ def _candidates(obj: np.ndarray, lowest: float, yaw: float) -> Iterator[Grasp]:
         level = np.abs(obj[:, 2] - z) < PAD_HALF
         across, along = closing[level], lateral[level]
         for at in slices:
-            touched = np.sort(across[np.abs(along - at) < PAD_HALF])
-            if len(touched) < 3:
+            pad = np.abs(along - at) < PAD_HALF
+            if pad.sum() < 3:
                 continue
-            for left, right in _sections(touched):
+            for left, right in _sections(np.sort(across[pad])):
                 if right - left > MAX_WIDTH:
+                    continue
+                inside = pad & (across >= left) & (across <= right)
+                if _wedge(across[inside], along[inside] - at) > MAX_WEDGE:
                     continue
                 mid = (left + right) / 2
                 off = np.hypot(mid - mid_c, at - mid_l)
@@ -114,6 +127,13 @@ def _candidates(obj: np.ndarray, lowest: float, yaw: float) -> Iterator[Grasp]:
                 )
                 pos = rot[:, 0] * mid + rot[:, 1] * at
                 yield Grasp(np.r_[pos[:2], z], rot, right - left, score)
+
+
+def _wedge(across: np.ndarray, along: np.ndarray) -> float:
+    """Change of the width per length along the pads: a wedge is squeezed out of the fingers."""
+    halves = across[along < 0], across[along >= 0]
+    widths = [np.ptp(half) if len(half) else 0.0 for half in halves]
+    return float(abs(widths[0] - widths[1])) / PAD_HALF
 
 
 def _sections(sorted_values: np.ndarray) -> list[tuple[float, float]]:

@@ -12,9 +12,6 @@ from .scene import Scene
 POS_SCALE = 0.05  # m
 ROT_SCALE = 0.5  # rad
 MAX_TURN = 0.7  # of the rotational action; faster turns shake the held object
-TRIM_ZONE = 0.04  # m from the target
-TRIM_RATE = 0.1  # of the error, per step
-TRIM_MAX = 0.02  # m
 OPEN, CLOSED = -1.0, 1.0
 
 Actions = Iterator[np.ndarray]
@@ -40,13 +37,12 @@ class Stall:
 
 
 class Mover:
-    """Turns hand targets into actions; remembers the gripper state and the steady error."""
+    """Turns hand targets into actions; remembers only the commanded gripper state."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.arm = Arm(scene)
         self.grip = OPEN
-        self._trim = np.zeros(3)  # m, added to the commanded offset
 
     def toward(
         self, pos: np.ndarray, rot: np.ndarray | None, speed: float = 1.0, turn: float = MAX_TURN
@@ -54,16 +50,10 @@ class Mover:
         """Compute the action (7,) toward `pos` (3,) m and `rot` (3, 3), world.
 
         The full error is commanded at once, up to `speed` and `turn`: with this controller's
-        critical damping that is the fastest approach without overshoot. Near the target an
-        integral term removes the centimeter that an outstretched or loaded arm stays away.
+        critical damping that is the fastest approach without overshoot.
         """
         s = self.scene
-        err = pos - s.hand_pos
-        if np.linalg.norm(err) < TRIM_ZONE:
-            self._trim = np.clip(self._trim + TRIM_RATE * err, -TRIM_MAX, TRIM_MAX)
-        else:
-            self._trim = 0.8 * self._trim
-        step = (err + self._trim) / POS_SCALE
+        step = (pos - s.hand_pos) / POS_SCALE
         step *= min(1.0, speed / max(np.abs(step).max(), 1e-9))
         spin = np.zeros(3) if rot is None else rotvec(rot @ s.hand_rot.T) / ROT_SCALE
         spin *= min(1.0, turn / max(np.abs(spin).max(), 1e-9))

@@ -5,10 +5,13 @@ import numpy as np
 from .geometry import UP, HeightMap, about, lower_surface
 from .grasps import Grasp, top_grasps
 from .motion import Actions, Mover
-from .placements import Placement, find_placement
+from .placements import Placement, Placer
 from .scene import Scene
 
 CLEAR = 0.04  # m above everything on the way
+EASY_DROP = 0.06  # m; a grasp that lets the object down from less is good enough
+MAX_TRIES = 10  # grasps looked at for a better one
+NO_PLACE = 1.0  # penalty of a grasp with which the object cannot be placed
 SLIP = 0.025  # m between hand and object: beyond this the object is lost
 
 
@@ -21,6 +24,11 @@ def corridor_top(scene: Scene, start: np.ndarray, end: np.ndarray, skip, radius:
     along = np.clip((pts[:, :2] - start[:2]) @ way / max(way @ way, 1e-9), 0, 1)
     near = np.linalg.norm(pts[:, :2] - start[:2] - along[:, None] * way, axis=1) < radius
     return float(pts[near, 2].max()) if near.any() else -np.inf
+
+
+def _alike(one: Grasp, other: Grasp) -> bool:
+    near = np.linalg.norm(one.pos - other.pos) < 0.025
+    return bool(near and abs(one.rot[:, 0] @ other.rot[:, 0]) > 0.9)
 
 
 class Hands:
@@ -43,14 +51,14 @@ class Hands:
         return bool(np.linalg.norm(self._object_in_grip(name) - self._offset) < SLIP)
 
     # ---- pick
-    def pick(self, name: str, target: str) -> Actions:
+    def pick(self, name: str, target: str, inside: bool) -> Actions:
         """Grasp an object from above and lift it a little; value: whether it is held.
 
-        `target` is where it will go: the hand leans from the start as it must lean there.
+        `target` is where it will go (In if `inside`): the grasp must suit the placing too.
         """
         s, mv = self.scene, self.mover
         mv.grip, self.held = -1.0, None
-        grasp = self._choose(name, target)
+        grasp = self._choose(name, target, inside)
         if grasp is None:
             return False
         rot = mv.arm.nearest_twin(grasp.rot, grasp.pos)
@@ -94,27 +102,42 @@ class Hands:
         free = np.flatnonzero(ground.drop(lower_surface(obj), shifts) < 0.03)
         return shifts[free[0]] if len(free) and free[0] > 0 else None
 
-    def _choose(self, name: str, target: str) -> Grasp | None:
-        """Best reachable grasp that has not failed before on this object."""
+    def _choose(self, name: str, target: str, inside: bool) -> Grasp | None:
+        """Best grasp for picking and placing that has not failed before on this object."""
         s, arm = self.scene, self.mover.arm
         margin = 0.05 * UP  # the object is carried above the surface
         there = arm.lean(s.center(target) + margin)
         body = s.geoms(s.root(name))
         obj = s.points(body)
         near = s.points_near(s.others(body), obj.mean(0), 0.25, step=0.008)
-        inverse, tried = s.rot(name).T, self._failed.get(name, [])
+        placer = Placer(s, name, target, inside)
 
         def tilt(straight: np.ndarray, at: np.ndarray) -> np.ndarray:
+            # The hand keeps its lean while it carries: take the larger of both ends.
             return arm.leaning(straight, at, max(there, arm.lean(at + margin)))
 
+        choice, best, seen = None, -np.inf, []
         for grasp in top_grasps(obj, near, tilt):
-            pos, rot = inverse @ (grasp.pos - s.pos(name)), inverse @ grasp.rot
-            if all(
-                np.linalg.norm(pos - p) > 0.012 or abs(rot[:, 0] @ r[:, 0]) < 0.95 for p, r in tried
-            ):
-                return grasp
-        self._failed.pop(name, None)  # everything was tried: start again
-        return None
+            if self._has_failed(name, grasp) or any(_alike(grasp, other) for other in seen):
+                continue
+            seen.append(grasp)
+            spot = placer.best(grasp.pos, grasp.rot)
+            value = grasp.score - (NO_PLACE if spot is None else spot.cost)
+            if value > best:
+                choice, best = grasp, value
+            if (spot is not None and spot.drop < EASY_DROP) or len(seen) >= MAX_TRIES:
+                break
+        if choice is None:
+            self._failed.pop(name, None)  # everything was tried: start again
+        return choice
+
+    def _has_failed(self, name: str, grasp: Grasp) -> bool:
+        inverse = self.scene.rot(name).T
+        pos, rot = inverse @ (grasp.pos - self.scene.pos(name)), inverse @ grasp.rot
+        return any(
+            np.linalg.norm(pos - p) < 0.012 and abs(rot[:, 0] @ r[:, 0]) > 0.95
+            for p, r in self._failed.get(name, [])
+        )
 
     def _remember_failure(self, name: str, grasp: Grasp) -> None:
         s = self.scene
@@ -129,7 +152,7 @@ class Hands:
         The spot is planned once in the air and corrected for slip before the descent.
         """
         s, mv = self.scene, self.mover
-        spot = find_placement(s, name, target, inside)
+        spot = Placer(s, name, target, inside).best(s.hand_pos, s.hand_rot)
         if spot is None:
             return False
         if not (yield from self._carry(name, spot)):

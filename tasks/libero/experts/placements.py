@@ -24,56 +24,53 @@ class Placement:
     cost: float
 
 
-def find_placement(scene: Scene, name: str, target: str, inside: bool) -> Placement | None:
-    """Best placement of the held object `name` for In/On `target`, None if there is none.
+class Placer:
+    """Evaluates grasps of one object by where they let it be put In/On one target."""
 
-    `inside`: the predicate is In (origin within the region), otherwise On.
-    """
-    body = scene.geoms(scene.root(name))
-    center = scene.center(target)
-    obj = thin(scene.points(body), 0.004)
-    world = scene.points_near(scene.others(body), center, REACH)
-    ground = HeightMap(world, center, REACH, floor=center[2] - 0.3)
-    best = None
-    for yaw in YAWS:
-        if best is not None and best.drop < 0.03 and abs(yaw) > 0.1:
-            break  # turning is only worth it when nothing good was found without
-        found = _best_shift(scene, name, target, inside, obj, ground, yaw)
-        if found is not None and (best is None or found.cost < best.cost):
-            best = found
-    return best
+    def __init__(self, scene: Scene, name: str, target: str, inside: bool) -> None:
+        """Look at the scene as it is; `inside`: In (origin within the region), otherwise On."""
+        self._scene, self._target, self._inside = scene, target, inside
+        body = scene.geoms(scene.root(name))
+        center = scene.center(target)
+        self._obj = thin(scene.points(body), 0.004)
+        self._origin = scene.pos(name)
+        world = scene.points_near(scene.others(body), center, REACH)
+        self._ground = HeightMap(world, center, REACH, floor=center[2] - 0.3)
+        self._spots = _spots(scene, target)
 
+    def best(self, grip: np.ndarray, rot: np.ndarray) -> Placement | None:
+        """Best placement for an object held at grip-site pose (3,), (3, 3); None if there is none.
 
-def _best_shift(
-    scene: Scene,
-    name: str,
-    target: str,
-    inside: bool,
-    obj: np.ndarray,
-    ground: HeightMap,
-    yaw: float,
-) -> Placement | None:
-    grip, turn = scene.hand_pos, about(UP, yaw)
-    obj = (obj - grip) @ turn.T + grip
-    origin = turn @ (scene.pos(name) - grip) + grip
-    hand = hand_surface(grip, turn @ scene.hand_rot)
-    spots = _spots(scene, target, inside)
-    shifts = spots - origin[:2]
-    rest = ground.drop(lower_surface(obj), shifts)
-    block = ground.drop(lower_surface(hand), shifts) + HAND_GAP
-    drop = np.maximum(block - rest, 0.0)
-    final = np.c_[spots, origin[2] + rest]
-    off = np.linalg.norm(spots - spots[0], axis=1)
-    ok = _satisfies(scene, target, inside, final)
-    # A low rest is a flat one; falling is worse than being off the middle.
-    cost = off + 2.0 * (rest - rest.min()) + 1.0 * drop + 0.01 * abs(yaw) + np.where(ok, 0.0, 1.0)
-    k = int(np.argmin(cost))
-    if not ok[k]:
-        return None
-    return Placement(np.r_[shifts[k], rest[k] + drop[k]], yaw, float(drop[k]), float(cost[k]))
+        The object is where it was at construction, the pose relative to that.
+        """
+        best = None
+        for yaw in YAWS:
+            if best is not None and best.drop < 0.03 and abs(yaw) > 0.1:
+                break  # turning is only worth it when nothing good was found without
+            found = self._turned(grip, rot, yaw)
+            if found is not None and (best is None or found.cost < best.cost):
+                best = found
+        return best
+
+    def _turned(self, grip: np.ndarray, rot: np.ndarray, yaw: float) -> Placement | None:
+        turn, spots, ground = about(UP, yaw), self._spots, self._ground
+        obj = (self._obj - grip) @ turn.T + grip
+        origin = turn @ (self._origin - grip) + grip
+        shifts = spots - origin[:2]
+        rest = ground.drop(lower_surface(obj), shifts)
+        hand = lower_surface(hand_surface(grip, turn @ rot))
+        drop = np.maximum(ground.drop(hand, shifts) + HAND_GAP - rest, 0.0)
+        ok = _satisfies(self._scene, self._target, self._inside, np.c_[spots, origin[2] + rest])
+        if not ok.any():
+            return None
+        # A low rest is a flat one; tipping over is worst, falling worse than off the middle.
+        off = np.linalg.norm(spots - spots[0], axis=1)
+        cost = off + 4.0 * (rest - rest[ok].min()) + drop + 0.01 * abs(yaw)
+        k = np.flatnonzero(ok)[np.argmin(cost[ok])]
+        return Placement(np.r_[shifts[k], rest[k] + drop[k]], yaw, float(drop[k]), float(cost[k]))
 
 
-def _spots(scene: Scene, target: str, inside: bool) -> np.ndarray:
+def _spots(scene: Scene, target: str) -> np.ndarray:
     """Candidate positions (K, 2) of the object's origin, m, world; the first is the ideal one."""
     if not scene.is_region(target):
         ring = np.array([[0.0, 0.0], [1, 0], [-1, 0], [0, 1], [0, -1]]) * STEP

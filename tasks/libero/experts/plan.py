@@ -13,6 +13,7 @@ from .slide import slide
 # Opening makes room, closing comes after things were put inside.
 ORDER = {"open": 0, "turnon": 1, "turnoff": 1, "in": 2, "on": 2, "close": 3}
 
+PATIENCE = 3  # attempts at a goal before the next one gets its turn
 AJAR = 0.10  # m; a drawer that is out by less is opened before something is put in
 
 
@@ -32,17 +33,21 @@ class Planner:
 
     def actions(self) -> Iterator[np.ndarray]:
         """Endless stream of actions (7,)."""
+        failures = [0] * len(self.goals)
         while True:
-            unmet = [g for g in self.goals if not self.scene.holds(g)]
+            unmet = [k for k, goal in enumerate(self.goals) if not self.scene.holds(goal)]
             if not unmet:
                 self.note = "all goals hold"
                 yield from self.mover.wait(1)
                 continue
-            for goal in unmet:
-                if not self.scene.holds(goal):
-                    self.note = " ".join(goal)
-                    yield from self._achieve(goal)
-            yield from self.mover.wait(10)  # let things come to rest before the next round
+            # In order, since a closed drawer takes nothing; after some failures try another one.
+            k = min(unmet, key=lambda k: (failures[k] // PATIENCE, k))
+            self.note = " ".join(self.goals[k])
+            yield from self._achieve(self.goals[k])
+            yield from self.mover.wait(1)  # the predicates see a release one step later
+            if not self.scene.holds(self.goals[k]):
+                failures[k] += 1
+                yield from self.mover.wait(5)  # let things come to rest
 
     def _achieve(self, goal: list[str]) -> Actions:
         kind = goal[0].lower()
@@ -62,7 +67,7 @@ class Planner:
     def _move(self, name: str, target: str, inside: bool) -> Actions:
         if inside and self._is_shut_drawer(target):
             yield from self.joints.open_drawer(target)
-        if not self.hands.holding(name) and not (yield from self.hands.pick(name, target)):
+        if not self.hands.holding(name) and not (yield from self.hands.pick(name, target, inside)):
             self.note = f"no grasp of {name}"
             if self.scene.is_region(target) and self.scene.parent(target) is None:
                 return (yield from slide(self.scene, self.mover, name, target))

@@ -1,0 +1,118 @@
+"""The command: read a run, draw its strips, write the page."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from analysis.report import data, page, strips
+from analysis.report.tables import PolicyRow, Tables
+from wambench.cli.output import Json, print_json, print_table
+from wambench.errors import UserError
+from wambench.protocols import Protocol
+from wambench.store import Store
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The page to write; RUN/report.html if not given.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a run as one self-contained HTML page, and print its success rates.
+
+    Example: wambench report runs/quick
+    """
+    file = out or run / "report.html"
+    with Store.read(run) as store:
+        tables = data.collect(store)
+        _check_writable(file)
+        film, problems = _strips(store, tables)
+    _write(file, page.render(tables, film, problems, _again(run, out)))
+    if json:
+        print_json({"page": str(file)} | as_json(tables))
+        return
+    for notice in tables.notices:
+        print(notice)
+    print_table(map(_summary, tables.policies), ["policy", "success", "interval", "suite_mean"])
+    print(f"written to {file}")
+
+
+def as_json(tables: Tables) -> dict[str, Any]:
+    """Turn the tables into plain JSON values."""
+    passport = tables.passport.model_dump(mode="json") if tables.passport else None
+    return asdict(tables) | {"passport": passport}
+
+
+def _strips(store: Store, tables: Tables) -> tuple[Sequence[strips.Strip], Sequence[str]]:
+    if tables.passport is None or tables.missing == tables.cells:
+        return [], ["no episode has finished"]
+    order = [row.policy for row in tables.policies]
+    chosen = sorted(
+        strips.choose(store.cells(), order[0]),
+        key=lambda stored: (order.index(stored.cell.policy), stored.outcome != "success"),
+    )
+    try:
+        rules = Protocol.model_validate(tables.passport.protocol)
+    except ValidationError:
+        return [], ["another version of wambench wrote this run's protocol"]
+    film, problems = strips.draw(store, chosen[: strips.MOST], rules)
+    if len(chosen) > strips.MOST:
+        problems.append(f"only the first {strips.MOST} of {len(chosen)} episodes are drawn")
+    return film, problems
+
+
+def _again(run: Path, out: Path | None) -> str:
+    """Spell the command that makes this page again."""
+    parts = ["wambench", "report", str(run)]
+    return shlex.join(parts if out is None else [*parts, "--out", str(out)])
+
+
+def _summary(row: PolicyRow) -> dict[str, str]:
+    score = row.score
+    return {
+        "policy": row.policy,
+        "success": f"{score.successes}/{score.episodes}",
+        "interval": page.interval(score) or "-",
+        "suite_mean": page.percent(row.suite_mean),
+    }
+
+
+def _part(file: Path) -> Path:
+    return file.with_name(file.name + ".part")
+
+
+def _check_writable(file: Path) -> None:
+    """Raise UserError for a page that could not be written, before the slow work is done."""
+    if file.suffix not in (".html", ".htm"):
+        raise UserError(f"--out {str(file)!r} is not a page; end it in .html")
+    if file.is_dir():
+        raise UserError(f"--out {str(file)!r} is a directory; name a file in it")
+    with _storage_errors(file):
+        _part(file).touch()
+        _part(file).unlink()
+
+
+def _write(file: Path, text: str) -> None:
+    """Write the page whole or not at all."""
+    with _storage_errors(file):
+        _part(file).write_text(text, encoding="utf-8")
+        _part(file).replace(file)
+
+
+@contextlib.contextmanager
+def _storage_errors(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot write {str(file)!r}: {error.strerror or error}; choose another --out"
+        ) from None

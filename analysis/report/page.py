@@ -1,0 +1,119 @@
+"""Lay the tables out as one HTML file that needs nothing else: no script, no font, no network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from analysis.report import caveats
+from analysis.report.strips import Strip
+from analysis.report.tables import EffortRow, Score, Tables
+from wambench.protocols import Protocol
+
+OUTCOMES = {"success": "success", "failure": "failure", "policy_error": "policy error"}
+NOTHING = "–"
+
+
+def render(tables: Tables, film: Sequence[Strip], problems: Sequence[str], again: str) -> str:
+    """Return the page.
+
+    Args:
+        tables: the run.
+        film: strips to show, in this order.
+        problems: why strips are lacking, a line each.
+        again: the command that makes this page.
+
+    """
+    environment = Environment(
+        loader=PackageLoader("analysis.report", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "percent": percent,
+        "interval": interval,
+        "number": number,
+        "jpeg": _jpeg_uri,
+        "value": _value,
+    }
+    style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]
+    return environment.get_template("page.html").render(
+        style=Markup(style),
+        t=tables,
+        tracks=caveats.tracks(tables.policies),
+        by_suite={(row.suite, row.policy): row.score for row in tables.by_suite},
+        tasks=_tasks(tables),
+        stages=stages(tables.effort),
+        film=film,
+        instructions={(row.suite, row.task): row.instruction for row in tables.by_task},
+        outcomes=OUTCOMES,
+        problems=problems,
+        again=again,
+        nothing=NOTHING,
+        protocol_fields=_protocol_fields(tables),
+        probes=tables.passport.info.get("probes", {}) if tables.passport else {},
+    )
+
+
+def percent(rate: float | None) -> str:
+    """Write a rate from 0 to 1 as per cent; a dash for None."""
+    return NOTHING if rate is None else f"{100 * rate:.1f} %"
+
+
+def interval(score: Score) -> str:
+    """Write the 95 % interval of a score in per cent; empty without episodes."""
+    return f"{100 * score.low:.1f}–{100 * score.high:.1f}" if score.episodes else ""
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Write a number with thousands set apart by a thin space; a dash for None."""
+    return NOTHING if value is None else f"{value:,.{digits}f}".replace(",", "\u202f")
+
+
+def stages(effort: Sequence[EffortRow]) -> list[str]:
+    """Every stage that some policy has: ``total``, then the longest first."""
+    sums: dict[str, float] = {}
+    for row in effort:
+        for stage, time in row.stages.items():
+            sums[stage] = sums.get(stage, 0.0) + time.seconds_per_episode
+    return sorted(sums, key=lambda stage: (stage != "total", -sums[stage]))
+
+
+def _tasks(tables: Tables) -> Mapping[str, Mapping[int, tuple[str, Mapping[str, Score]]]]:
+    """Suite -> task index -> (instruction, policy -> score)."""
+    out: dict[str, dict[int, tuple[str, dict[str, Score]]]] = {suite: {} for suite in tables.suites}
+    for row in sorted(tables.by_task, key=lambda row: row.task_index):
+        _, scores = out[row.suite].setdefault(row.task_index, (row.instruction, {}))
+        scores[row.policy] = row.score
+    return out
+
+
+def _protocol_fields(tables: Tables) -> list[tuple[str, str, str]]:
+    """Name, value and meaning of each field of the protocol."""
+    if tables.passport is None:
+        return []
+    about = {name: field.description or "" for name, field in Protocol.model_fields.items()}
+    return [
+        (name, _value(value), about.get(name, ""))
+        for name, value in tables.passport.protocol.items()
+        if value not in ("", [])
+    ]
+
+
+def _value(value: Any) -> str:
+    """Write a JSON value as a person would."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_value(part)}" for key, part in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(part) for part in value)
+    return "none" if value is None else str(value)
+
+
+def _jpeg_uri(frame: bytes) -> str:
+    return "data:image/jpeg;base64," + base64.b64encode(frame).decode()

@@ -1,0 +1,158 @@
+"""Film strips of a few episodes, drawn afterwards from their stored traces.
+
+Opening a task costs seconds and a simulator needs a process of its own, so episodes are chosen to
+open as few tasks as possible, and each task is drawn in a fresh process.
+"""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wambench import plugins
+from wambench.cells import Cell, simulator_seed
+from wambench.protocols import Protocol
+from wambench.store import Store, StoredCell
+
+FRAMES = 6
+SIZE = (128, 128)  # (height, width) of a frame
+MOST = 60  # strips; keeps the page below 5 MB
+TASK_SECONDS = 120  # a simulator that takes longer to draw one task has hung
+
+
+@dataclass(frozen=True)
+class Strip:
+    """One drawn episode. ``frames`` are JPEG files, taken after ``steps`` control steps."""
+
+    episode: StoredCell
+    steps: Sequence[int]
+    frames: Sequence[bytes]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One episode to draw; travels to the drawing process."""
+
+    cell: Cell
+    snapshots: NDArray[np.float64]  # [FRAMES, n]
+
+
+def choose(cells: Sequence[StoredCell], best: str) -> list[StoredCell]:
+    """One success and one failure of each policy, of as few tasks as cover them.
+
+    Failures are taken where the policy ``best`` succeeded, if there are such: seen side by side,
+    they show what went wrong. ``cells`` are in canonical order, which breaks ties.
+    """
+    solved = {_place(s.cell) for s in cells if s.cell.policy == best and s.outcome == "success"}
+
+    def preference(stored: StoredCell) -> tuple[bool, bool]:
+        return stored.outcome == "policy_error", _place(stored.cell) not in solved
+
+    by_task: dict[tuple[str, int], dict[tuple[str, bool], StoredCell]] = {}
+    for stored in cells:
+        if stored.outcome is not None:
+            offers = by_task.setdefault((stored.cell.suite, stored.cell.task_index), {})
+            need = (stored.cell.policy, stored.outcome == "success")
+            if need not in offers or preference(stored) < preference(offers[need]):
+                offers[need] = stored
+    needs = {need for offers in by_task.values() for need in offers}
+    chosen: dict[tuple[str, bool], StoredCell] = {}
+    while needs:
+        offers = max(by_task.values(), key=lambda offers: len(needs & offers.keys()))
+        chosen |= {need: offers[need] for need in needs & offers.keys()}
+        needs -= offers.keys()
+    return list(chosen.values())
+
+
+def draw(
+    store: Store, chosen: Sequence[StoredCell], rules: Protocol
+) -> tuple[list[Strip], list[str]]:
+    """Draw the chosen episodes; returns strips in the given order, and why any are lacking."""
+    steps: dict[str, list[int]] = {}
+    groups: dict[tuple[str, int], list[_Wanted]] = {}
+    for stored in chosen:
+        snapshots = store.trace(stored.cell.key).snapshots
+        # A policy that failed at once has fewer moments than a strip has places.
+        moments = sorted({round(t) for t in np.linspace(0, len(snapshots) - 1, FRAMES)})
+        steps[stored.cell.key] = moments
+        groups.setdefault((stored.cell.suite, stored.cell.task_index), []).append(
+            _Wanted(stored.cell, snapshots[moments])
+        )
+    frames, problems = _draw_groups(list(groups.values()), rules)
+    return [
+        Strip(stored, steps[stored.cell.key], frames[stored.cell.key])
+        for stored in chosen
+        if stored.cell.key in frames
+    ], problems
+
+
+def _draw_groups(
+    groups: Sequence[Sequence[_Wanted]], rules: Protocol
+) -> tuple[Mapping[str, list[bytes]], list[str]]:
+    """Cell key -> frames, and one line for each task that could not be drawn."""
+    if not groups:
+        return {}, []
+    spawn = multiprocessing.get_context("spawn")
+    workers = min(2, len(groups), os.cpu_count() or 1)
+    strangers = set(multiprocessing.active_children())
+    frames: dict[str, list[bytes]] = {}
+    problems = []
+    with ProcessPoolExecutor(workers, spawn, max_tasks_per_child=1) as pool:
+        futures = {pool.submit(_draw_task, group, rules): group[0].cell for group in groups}
+        try:
+            wait(futures, timeout=TASK_SECONDS * len(groups) / workers)
+        finally:
+            late = [cell for future, cell in futures.items() if not future.done()]
+            if late:  # leaving the pool would wait for them for ever
+                for child in set(multiprocessing.active_children()) - strangers:
+                    child.kill()
+        for future, cell in futures.items():
+            error = TimeoutError("the simulator hung") if cell in late else future.exception()
+            if error is None:
+                frames |= future.result()
+            else:
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                problems.append(f"{cell.suite}/{cell.task_index}: {reason}")
+    return frames, problems
+
+
+def _draw_task(group: Sequence[_Wanted], rules: Protocol) -> dict[str, list[bytes]]:
+    """Draw episodes of one task, in a process that has opened no other."""
+    first = group[0].cell
+    suite = plugins.make_suite(first.suite)
+    task = next((t for t in suite.tasks() if t.name == first.task), None)
+    if task is None:
+        raise LookupError(f"the installed {first.suite} has no task {first.task!r}")
+    camera = suite.spec.cameras[0]
+    simulator = suite.open(task, rules.rendering)
+    drawn = {}
+    for wanted in group:
+        # Snapshots hold what moves; where fixtures stand is settled by the reset.
+        simulator.reset(
+            wanted.cell.init_state,
+            simulator_seed(rules, wanted.cell.init_state),
+            seed_once_per_task=rules.simulator_seeding == "once_per_task",
+        )
+        drawn[wanted.cell.key] = [
+            _jpeg(simulator.draw(snapshot, [camera], SIZE)[camera]) for snapshot in wanted.snapshots
+        ]
+    simulator.close()
+    return drawn
+
+
+def _jpeg(image: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=85)
+    return file.getvalue()
+
+
+def _place(cell: Cell) -> tuple[str, int, int, int]:
+    return cell.suite, cell.task_index, cell.init_state, cell.seed

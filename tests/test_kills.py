@@ -1,0 +1,127 @@
+"""A sweep killed at random moments, piece by piece, ends in the very table of an undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.running import COMMAND, episodes_csv, sweep
+from wambench.store import Store
+
+KILLS = 27
+CONTENT = """
+policies: [random, frozen]
+suites: {libero_object: [2, 3]}
+init_states: 0-34
+protocol_changes: {max_steps: {libero_object: 60}}
+"""
+# Substrings of process titles; the driver itself comes last.
+VICTIMS = {
+    "worker": "ray::SimulatorWorker",
+    "policy": "ray::PolicyActor",
+    "raylet": "raylet/raylet",
+    "gcs": "gcs_server",
+    "driver": "",
+}
+
+
+def processes_of(driver: psutil.Process, title: str) -> list[psutil.Process]:
+    """Live descendants of the driver with a title."""
+    found = []
+    for process in driver.children(recursive=True):
+        try:
+            if title in " ".join(process.cmdline()[:1]):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.slow
+def test_killed_at_27_moments_the_table_is_byte_identical(tmp_path: Path) -> None:
+    undisturbed = tmp_path / "undisturbed"
+    sweep(tmp_path / "s.yaml", CONTENT, undisturbed)
+
+    run, chooser, killed = tmp_path / "killed", random.Random(7), Counter[str]()
+    command = [*COMMAND, "sweep", str(tmp_path / "s.yaml"), "--out", str(run)]
+    # Every kind of victim in turn, so that none is left out by chance; when is left to chance.
+    order = [name for name in VICTIMS for _ in range(KILLS // len(VICTIMS) + 1)][:KILLS]
+    chooser.shuffle(order)
+    lives, last_known = 0, 0
+    while True:
+        lives += 1
+        assert lives < 3 * KILLS, f"the sweep does not get on: {last_known} cells, {killed}"
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        driver = psutil.Process(process.pid)
+        while process.poll() is None:
+            if not order:
+                process.wait(timeout=900)
+                break
+            time.sleep(chooser.uniform(0.2, 3.0))
+            name = order[-1]
+            victims = [driver] if name == "driver" else processes_of(driver, VICTIMS[name])
+            if victims and process.poll() is None:
+                victim = chooser.choice(sorted(victims, key=lambda p: p.pid))
+                try:
+                    victim.send_signal(signal.SIGKILL)
+                except psutil.NoSuchProcess:
+                    continue
+                order.pop()
+                killed[name] += 1
+        errors = process.stderr.read() if process.stderr else ""
+        assert "Traceback" not in errors, errors
+        last_known = known_cells(run, at_least=last_known)
+        if process.returncode == 0 and not order:
+            break
+        if process.returncode == 0:
+            pytest.fail(f"the sweep ended after only {sum(killed.values())} kills; enlarge it")
+    print(f"\nkilled {dict(killed)} over {lives} lives of the driver")
+    assert sum(killed.values()) >= 25 and set(killed) == set(VICTIMS)
+    assert episodes_csv(run) == episodes_csv(undisturbed)
+    with Store.read(run) as store:
+        integrity = store.connection.execute("PRAGMA integrity_check").fetchone()
+        assert integrity == ("ok",)
+        assert len(store.known()) == len(store.cells()) == 140
+
+
+def known_cells(run: Path, at_least: int) -> int:
+    """How many cells are stored; what was stored before a kill must still be there."""
+    if not (run / "run.sqlite").exists():
+        return 0
+    with Store.read(run) as store:
+        if not store.connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            return 0
+        count = len(store.known())
+    assert count >= at_least, "finished cells were lost"
+    return count
+
+
+def test_ray_processes_die_with_a_killed_driver(tmp_path: Path) -> None:
+    """A driver that is killed outright must not leave simulators eating the machine's memory."""
+    file = tmp_path / "s.yaml"
+    file.write_text(CONTENT)
+    process = subprocess.Popen(
+        [*COMMAND, "sweep", str(file), "--out", str(tmp_path / "run")], stderr=subprocess.DEVNULL
+    )
+    driver, orphans = psutil.Process(process.pid), []
+    for _ in range(300):
+        time.sleep(0.2)
+        orphans = processes_of(driver, "ray::SimulatorWorker")
+        if orphans:
+            break
+    assert orphans, "no worker ever started"
+    family = driver.children(recursive=True)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    _, alive = psutil.wait_procs(family, timeout=60)
+    for survivor in alive:
+        survivor.kill()
+    assert not alive, alive

@@ -1,0 +1,192 @@
+"""The LIBERO simulator: what it shows, what it keeps, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tasks.libero.simulator import axis_angle
+from tasks.libero.suite import ABOUT, LiberoSuite
+
+
+def in_process(code: str, *arguments: str) -> dict:
+    """Run a snippet that prints JSON last, in a process of its own: one environment a process."""
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-2000:]
+    return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def test_the_five_suites_are_complete() -> None:
+    counts = {}
+    for name in ABOUT:
+        tasks = LiberoSuite(name).tasks()
+        counts[name] = len(tasks)
+        assert all(task.init_states == 50 for task in tasks)
+        assert len({task.init_states_hash for task in tasks}) == len(tasks)
+    assert counts == {
+        "libero_spatial": 10, "libero_object": 10, "libero_goal": 10, "libero_10": 10,
+        "libero_90": 90,
+    }  # fmt: skip
+
+
+def test_listing_tasks_imports_no_simulator() -> None:
+    loaded = in_process(
+        "import sys, json\n"
+        "from tasks.libero import libero_10\n"
+        "libero_10().tasks()\n"
+        "print(json.dumps([m for m in ('mujoco', 'robosuite', 'torch') if m in sys.modules]))"
+    )
+    assert loaded == []
+
+
+LIVE = """
+import json, sys
+import numpy as np
+from tests.naive import CAMERAS, NaiveEnvironment
+from wambench import plugins
+naive = NaiveEnvironment("libero_goal", 7, 256)
+suite = plugins.make_suite("libero_goal")
+ours = suite.open(suite.tasks()[7], "exact")
+generator = np.random.default_rng(0)
+out = {"frames": [], "proprio": [], "states": []}
+for init_state in (3, 1):  # the second after a soft reset of ours and a hard one of LIBERO's
+    seen = naive.begin(init_state, 0)
+    ours.reset(init_state, 0)
+    for step in range(13):
+        if step:
+            action = np.append(generator.uniform(-1, 1, 6), generator.choice([-1.0, 1.0]))
+            naive.look = step % 4 == 0
+            seen, *_ = naive.env.step(action)
+            ours.step(action)
+            out["states"].append(bool((naive.state() == ours._env.sim.get_state().flatten()).all()))
+        if naive.look:
+            drawn = ours.draw(ours.snapshot(), list(CAMERAS), (256, 256))
+            out["frames"] += [
+                bool((seen[n][::-1] == drawn[c]).all()) for c, n in CAMERAS.items()
+            ]
+            read = ours.proprio(["eef_pos", "eef_quat", "gripper_qpos", "joint_pos"])
+            out["proprio"] += [bool((seen["robot0_" + n] == v).all()) for n, v in read.items()]
+print(json.dumps(out))
+"""
+
+
+def test_live_frames_proprioception_and_states_equal_liberos_own() -> None:
+    """Bit for bit, from the first look on, over a soft reset, with random contact-making actions."""
+    found = in_process(LIVE)
+    assert len(found["states"]) == 24 and all(found["states"])
+    assert len(found["frames"]) >= 14 and all(found["frames"])
+    assert len(found["proprio"]) >= 28 and all(found["proprio"])
+
+
+SEEDS = """
+import json, hashlib
+from wambench import plugins
+suite = plugins.make_suite("libero_goal")
+sim = suite.open(suite.tasks()[0], "exact")
+def fixtures(seed, init_state=0, once=False):
+    sim.reset(init_state, seed, seed_once_per_task=once)
+    return hashlib.md5(sim._env.sim.model.body_pos.tobytes()).hexdigest()
+print(json.dumps({"a": fixtures(0), "again": fixtures(0), "b": fixtures(1),
+                  "first_trial": fixtures(0, 0, True), "third_trial": fixtures(0, 2, True)}))
+"""
+
+
+def test_seed_moves_fixtures_and_nothing_else_does() -> None:
+    found = in_process(SEEDS)
+    assert found["a"] == found["again"] == found["first_trial"]
+    assert found["a"] != found["b"]
+    assert found["third_trial"] != found["first_trial"], "later trials must draw on"
+
+
+INTERLEAVED = """
+import json
+import numpy as np
+from wambench import plugins
+suite = plugins.make_suite("libero_object")
+first = suite.open(suite.tasks()[0], "exact")
+first.reset(0, 0)
+before = first.draw(first.snapshot(), ["agentview", "wrist"], (96, 128))
+second = suite.open(suite.tasks()[1], "lean")
+second.reset(0, 0)
+other = second.draw(second.snapshot(), ["agentview"], (64, 64))["agentview"]
+after = first.draw(first.snapshot(), ["agentview", "wrist"], (96, 128))
+large = first.draw(first.snapshot(), ["agentview"], (800, 900))["agentview"]
+second.close()
+again = first.draw(first.snapshot(), ["agentview", "wrist"], (96, 128))
+print(json.dumps({
+    "shape": before["wrist"].shape, "large": large.shape, "spread": float(other.std()),
+    "same": bool(all((before[c] == after[c]).all() and (before[c] == again[c]).all()
+                     for c in before)),
+}))
+"""
+
+
+def test_another_open_simulator_cannot_spoil_frames() -> None:
+    """Direct rendering into a context that is not current returns garbage without an error."""
+    found = in_process(INTERLEAVED)
+    assert found["shape"] == [96, 128, 3] and found["large"] == [800, 900, 3]
+    assert found["spread"] > 10
+    assert found["same"]
+
+
+def test_axis_angle_follows_robosuite() -> None:
+    import importlib.util
+
+    from tasks.libero import gl, runtime
+
+    gl.enable()
+    runtime.simulation_modules()
+    assert importlib.util.find_spec("robosuite")
+    from robosuite.utils.transform_utils import quat2axisangle
+
+    generator = np.random.default_rng(1)
+    for _ in range(50):
+        quaternion = generator.normal(size=4)
+        quaternion /= np.linalg.norm(quaternion)
+        np.testing.assert_allclose(
+            axis_angle(quaternion), quat2axisangle(quaternion.copy()), rtol=0, atol=1e-12
+        )
+    assert (axis_angle(np.array([0.0, 0, 0, 1])) == 0).all()
+
+
+GROWTH = """
+import json
+import numpy as np
+from wambench import plugins
+from wambench.sweep.worker import rss_mb
+suite = plugins.make_suite("libero_spatial")
+sim = suite.open(suite.tasks()[0], "exact")
+generator = np.random.default_rng(0)
+sizes = []
+for episode in range(200):
+    sim.reset(episode % 50, 0)
+    for _ in range(10):
+        sim.step(generator.uniform(-1, 1, 7))
+    if episode % 4 == 0:
+        sim.draw(sim.snapshot(), ["agentview", "wrist"], (128, 128))
+    sizes.append(rss_mb())
+print(json.dumps({"after_20": sizes[19], "after_200": sizes[-1], "peak": max(sizes)}))
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_over_200_episodes() -> None:
+    found = in_process(GROWTH)
+    print(f"\nsimulator process, MiB: {found}")
+    assert found["after_200"] - found["after_20"] < 60, found
+    assert found["peak"] < LiberoSuite("libero_spatial").spec.memory_mb, found
+
+
+def test_nothing_is_written_outside_the_run(small_run: Path) -> None:
+    """The sweep behind ``small_run`` had an empty home directory; it must be empty still."""
+    home = small_run.parent / "home"
+    assert home.is_dir()
+    assert sorted(str(path.relative_to(home)) for path in home.rglob("*")) == []
