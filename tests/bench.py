@@ -185,10 +185,7 @@ def main() -> int:
     total["seconds"] = defaultdict(float)
     for name in RULES:
         total[f"stages_{name}"] = defaultdict(list)
-    ray.init(
-        address="local", num_cpus=4, include_dashboard=False, log_to_driver=False,
-        logging_level="ERROR", object_store_memory=driver.OBJECT_STORE_BYTES,
-    )  # fmt: skip
+    driver.start_local_ray(4)
     with tempfile.TemporaryDirectory() as folder:
         for task in tasks:
             bench_task(task, Path(folder), total)

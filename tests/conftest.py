@@ -1,7 +1,8 @@
-"""Fixtures: packages of strangers, the toy suite, and the command line in this process."""
+"""Fixtures: packages of strangers, the toy suite, the command line in this process, refusals."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugin import TOY, Entries, write_package
+from tests.real import small_run, small_sweep  # noqa: F401  (fixtures)
 from wambench import plugins
 from wambench.cli import main
 from wambench.suite import Suite
@@ -73,3 +75,54 @@ def wambench(
 
     yield run
     signal.signal(signal.SIGTERM, handler)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Everything below a folder, with hashes; but for what SQLite's readers leave."""
+    return {
+        str(path): hashlib.blake2b(path.read_bytes()).hexdigest() if path.is_file() else "-"
+        for path in folder.rglob("*")
+        if not path.name.endswith(("-wal", "-shm"))
+    }
+
+
+Refused = Callable[..., Ended]
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's directory."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def refused(
+    work: Path, toy: object, wambench: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Refused]:
+    """Run a command; asserts that it is refused in one line and that nothing happened."""
+
+    def no_ray(*_: object, **__: object) -> None:
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("ray.init", no_ray)
+
+    def run(*arguments: object, expected: tuple[str, ...]) -> Ended:
+        before = tree(work)
+        ended = wambench(*arguments)
+        check_refusal(ended.code, ended.out, ended.err, expected)
+        assert tree(work) == before, "nothing may be written"
+        return ended
+
+    yield run
+
+
+def check_refusal(code: int, out: str, err: str, expected: tuple[str, ...]) -> None:
+    """Assert exit code 2 and one line on stderr alone that holds all of ``expected``."""
+    assert (code, out) == (2, ""), err
+    assert err.startswith("error: ") and err.count("\n") == 1 and err.endswith("\n"), err
+    assert "Traceback" not in err and len(err) < 700
+    for part in expected:
+        assert part in err, f"{part!r} is not in {err!r}"

@@ -47,10 +47,14 @@ class NaiveEnvironment:
     def begin(self, init_state: int, seed: int, *, reseed: bool = True) -> dict[str, Any]:
         if reseed:
             self.env.seed(seed)
-        self.env.reset()
+        self.reset()
         for name in CAMERAS.values():
             self._make_skippable(self.env.env._observables[name])
         return self.env.set_init_state(self.init_states[init_state])
+
+    def reset(self) -> None:
+        self._make_current()
+        self.env.reset()
 
     def _make_skippable(self, observable: Any) -> None:
         draw = observable._sensor
@@ -59,11 +63,18 @@ class NaiveEnvironment:
         nothing = np.zeros(observable._data_shape, np.uint8)
 
         def sensor(cache: Any) -> np.ndarray:
-            return draw(cache) if self.look else nothing
+            if not self.look:
+                return nothing
+            self._make_current()
+            return draw(cache)
 
         sensor.__modality__ = draw.__modality__  # type: ignore[attr-defined]
         sensor.skippable = True  # type: ignore[attr-defined]
         observable._sensor = sensor
+
+    def _make_current(self) -> None:
+        """robosuite draws into, and frees from, whatever context is current: ours, in this process."""
+        self.env.sim._render_context_offscreen.gl_ctx.make_current()
 
     def state(self) -> np.ndarray:
         return self.env.get_sim_state()
@@ -93,7 +104,7 @@ def replay_task(run: Path, suite: str, task_index: int) -> list[dict[str, Any]]:
         if rules.simulator_seeding == "once_per_task":
             naive.env.seed(rules.simulator_seed)
             for _ in range(cell.init_state):
-                naive.env.reset()
+                naive.reset()
         naive.begin(
             cell.init_state,
             rules.simulator_seed,

@@ -156,9 +156,13 @@ def test_read_only_run_can_be_read_and_not_written(
         pytest.skip("for the other kind of user")
     folder = request.getfixturevalue("disk") if as_root else tmp_path
     run, other = make_run(folder / "run", CELLS[:2]), make_run(tmp_path / "other", CELLS[2:4])
+    with Store.read(run):
+        pass  # leaves an empty -wal file
     if as_root:
         mount("-o", "remount,ro", str(folder))
     else:
+        for path in run.iterdir():
+            path.chmod(0o444)
         run.chmod(0o555)
     for arguments in (
         ("merge", other, "--out", run),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.running import episodes_csv, sweep, wambench
+from tests.conftest import Install
+from tests.running import COMMAND, episodes_csv, sweep, wambench
+from wambench import plugins
 from wambench.store import Store
 
 
@@ -28,7 +32,7 @@ def test_workers_order_and_batching_change_nothing(small_run: Path, tmp_path: Pa
         "policies": ["random", "expert"],
         "suites": {"libero_object": [3, 2]},
         "init_states": [1, 0],
-        "protocol_changes": {"max_steps": {"libero_object": 110}},
+        "protocol_changes": {"max_steps": {"libero_object": 130}},
     }
     run = tmp_path / "other"
     sweep(
@@ -91,12 +95,11 @@ class Fine(Base):
 '''
 
 
-def test_each_fault_is_recorded_for_what_it_is(third_party, tmp_path: Path) -> None:
+def test_each_fault_is_recorded_for_what_it_is(install: Install, tmp_path: Path) -> None:
     """Policy errors, dead and hanging policies and good ones, side by side in one sweep."""
     names = ["Nan", "Shape", "Dtype", "Nothing", "Raises", "Dies", "Hangs", "Fine"]
-    third_party(
-        "faulty", {"faulty.py": FAULTS}, policies={n.lower(): f"faulty:{n}" for n in names}
-    )
+    entries = {plugins.POLICIES: {name.lower(): f"faulty:{name}" for name in names}}
+    install("faulty", {"faulty.py": FAULTS}, entries)
     content = {
         "policies": [name.lower() for name in names],
         "suites": {"libero_object": [2]},
@@ -147,8 +150,8 @@ def suite():
 '''
 
 
-def test_a_wedged_simulator_is_killed(third_party, tmp_path: Path) -> None:
-    third_party("wedge", {"wedge.py": WEDGED}, suites={"wedged": "wedge:suite"})
+def test_a_wedged_simulator_is_killed(install: Install, tmp_path: Path) -> None:
+    install("wedge", {"wedge.py": WEDGED}, {plugins.SUITES: {"wedged": "wedge:suite"}})
     content = "policies: [frozen]\nsuites: {wedged: [2]}\ninit_states: 0\n"
     file, run = tmp_path / "s.yaml", tmp_path / "run"
     file.write_text(content)
@@ -159,7 +162,9 @@ def test_a_wedged_simulator_is_killed(third_party, tmp_path: Path) -> None:
         assert store.known() == set()
 
 
-def test_torch_is_never_imported_by_a_simulator(tmp_path: Path, monkeypatch) -> None:
+def test_torch_is_never_imported_by_a_simulator(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A torch that explodes on import lies first on the path of every process of the sweep."""
     poison = tmp_path / "poison" / "torch"
     poison.mkdir(parents=True)
@@ -177,11 +182,6 @@ def test_torch_is_never_imported_by_a_simulator(tmp_path: Path, monkeypatch) -> 
 
 @pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    import signal
-    import subprocess
-
-    from tests.running import COMMAND
-
     content = (
         "policies: [random]\nsuites: {libero_object: [2]}\ninit_states: 0-19\n"
         "protocol_changes: {max_steps: {libero_object: 60}}\n"

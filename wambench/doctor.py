@@ -88,8 +88,7 @@ def _ray() -> Check:
     except ImportError as error:
         return Check("Ray", False, str(error), remedy)
     try:
-        ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False,
-                 logging_level="ERROR", object_store_memory=driver.OBJECT_STORE_BYTES)  # fmt: skip
+        driver.start_local_ray(2)
         pids = ray.get([ray.remote(_pid).remote() for _ in range(2)], timeout=60)
         return Check("Ray", True, f"{ray.__version__}, {len(pids)} tasks answered")
     except Exception as error:  # Ray fails in many ways; all mean the same here

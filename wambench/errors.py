@@ -54,7 +54,9 @@ def complaint(error: ValidationError) -> tuple[tuple[int | str, ...], str]:
         return first["loc"], "unknown field"
     if first["type"] == "missing":
         return first["loc"], "is missing"
-    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "too_short":
+        return first["loc"], "is empty; name at least one"
+    message = first["msg"].removeprefix("Value error, ").replace("dictionary", "mapping")
     given = repr(first["input"])
     given = given if len(given) <= 80 else f"{given[:77]}..."
     return first["loc"], f"{message[0].lower()}{message[1:]}, not {given}"

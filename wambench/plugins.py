@@ -63,7 +63,7 @@ def make_policy(name: str, options: Mapping[str, Any]) -> Policy:
         ) from error
     if not isinstance(policy, Policy) or not isinstance(getattr(policy, "spec", None), PolicySpec):
         raise UserError(
-            f"policy {name!r} is a {type(policy).__name__}, not a wambench.Policy with a "
+            f"policy {name!r} gives {type(policy).__name__}, not a wambench.Policy with a "
             "PolicySpec as its spec; derive it from wambench.Policy"
         )
     return policy
@@ -75,7 +75,8 @@ def _parameters(factory: Callable[..., object]) -> str:
         parameters = inspect.signature(factory).parameters.values()
     except (TypeError, ValueError):
         return "unknown options"
-    return ", ".join(str(parameter) for parameter in parameters) or "no options"
+    shown = (p.name if p.default is p.empty else f"{p.name}={p.default!r}" for p in parameters)
+    return ", ".join(shown) or "no options"
 
 
 @functools.cache
@@ -92,7 +93,7 @@ def make_suite(name: str) -> Suite:
         ) from error
     if not isinstance(suite, Suite) or not isinstance(getattr(suite, "spec", None), SuiteSpec):
         raise UserError(
-            f"suite {name!r} is a {type(suite).__name__}, not a wambench.Suite with a SuiteSpec "
+            f"suite {name!r} gives {type(suite).__name__}, not a wambench.Suite with a SuiteSpec "
             "as its spec; derive it from wambench.Suite"
         )
     if suite.spec.name != name:

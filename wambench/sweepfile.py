@@ -113,7 +113,7 @@ def read(path: Path) -> SweepFile:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         problem = getattr(error, "problem", None) or " ".join(str(error).split())
-        raise UserError(f"{where}: not YAML: {problem}; mend that line") from None
+        raise UserError(f"{where}: not YAML: {problem}; mend it") from None
     _no_repeated_key(path, tree)
     if not isinstance(data, dict):
         raise UserError(f"{path}: a sweep file is a mapping with at least 'policies' and 'suites'")
@@ -269,5 +269,5 @@ def _select(suite: Suite, wanted: Sequence[int | str]) -> Sequence[Task]:
             )
             raise UserError(f"{suite.spec.name} has no task {name!r}; {remedy}")
     chosen = [by_name[name] for name in wanted]
-    _no_repeats(suite.spec.name, (task.index for task in chosen))
+    _no_repeats(f"suites.{suite.spec.name}", (task.index for task in chosen))
     return chosen

@@ -33,6 +33,7 @@ def command(
     """
     file = out or run / "report.html"
     with Store.read(run) as store:
+        store.connection.execute("BEGIN")  # one moment of the run, though a sweep may be writing
         tables = data.collect(store)
         _check_writable(file)
         film, problems = _strips(store, tables)

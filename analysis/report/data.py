@@ -75,14 +75,13 @@ def collect(store: Store) -> Tables:
     )
 
 
-def instruction(suite: str, task_index: int, task: str) -> str:
-    """Look up what the robot is told; where the suite is not installed, the task's name."""
+def instructions(suite: str) -> Mapping[tuple[int, str], str]:
+    """(Task index, name) -> what the robot is told; empty where the suite is not installed."""
     try:
         tasks = plugins.make_suite(suite).tasks()
     except Exception:  # numbers must not depend on an intact simulator package
-        tasks = ()
-    told = {(known.index, known.name): known.instruction for known in tasks}
-    return told.get((task_index, task), task.replace("_", " "))
+        return {}
+    return {(task.index, task.name): task.instruction for task in tasks}
 
 
 def _score(cells: Iterable[StoredCell]) -> Score:
@@ -95,13 +94,16 @@ def _suite_rows(cells: Sequence[StoredCell]) -> list[SuiteRow]:
 
 
 def _task_rows(cells: Sequence[StoredCell]) -> list[TaskRow]:
-    def key(known: StoredCell) -> tuple[str, str, int, str]:
-        return known.cell.policy, known.cell.suite, known.cell.task_index, known.cell.task
+    told = {suite: instructions(suite) for suite in {stored.cell.suite for stored in cells}}
 
-    return [
-        TaskRow(policy, suite, index, task, instruction(suite, index, task), _score(group))
-        for (policy, suite, index, task), group in groupby(cells, key)
-    ]
+    def key(stored: StoredCell) -> tuple[str, str, int, str]:
+        return stored.cell.policy, stored.cell.suite, stored.cell.task_index, stored.cell.task
+
+    rows = []
+    for (policy, suite, index, task), group in groupby(cells, key):
+        instruction = told[suite].get((index, task), task.replace("_", " "))
+        rows.append(TaskRow(policy, suite, index, task, instruction, _score(group)))
+    return rows
 
 
 def _policy_row(

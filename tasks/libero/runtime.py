@@ -2,7 +2,8 @@
 
 What would happen otherwise: robosuite opens a fixed log file in the shared temporary directory
 (the second user of a machine gets a PermissionError), LIBERO reads a path configuration from the
-home directory (another checkout's paths), and both print on import and on every task list.
+home directory (another checkout's paths) and has matplotlib write to it, and both print on import
+and on every task list.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ import io
 import logging
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+# LIBERO imports matplotlib, which makes itself a folder in the home directory unless told another.
+os.environ.setdefault(
+    "MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"wambench-{os.getuid()}" / "matplotlib")
+)
 # A path that cannot exist: LIBERO falls back to the packaged paths when it finds no file there.
 os.environ["LIBERO_CONFIG_PATH"] = os.devnull + "/wambench"
 

@@ -44,7 +44,7 @@ def main() -> None:
         for name in plugins.installed(plugins.COMMANDS):
             if name in sys.argv[1:2] or sys.argv[1:2] in ([], ["--help"], ["-h"]):
                 app.command(name)(plugins.load(plugins.COMMANDS, "command", name))
-        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        code = app(sys.argv[1:] or ["--help"], prog_name="wambench", standalone_mode=False)
         if code == 130:
             raise KeyboardInterrupt
         raise SystemExit(code)

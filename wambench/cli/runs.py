@@ -18,6 +18,7 @@ from wambench.store import (
     export_table,
     merge_runs,
     timings_frame,
+    unwritable,
 )
 
 RunFolder = Annotated[Path, typer.Argument(help="A run directory.")]
@@ -85,7 +86,8 @@ def _export_actions(store: Store, file: Path, policy: str | None) -> int:
     if policy is None and len(labels) == 1:
         policy = labels[0]
     if policy not in labels:
-        raise UserError(f"--policy {policy!r}: name one of {', '.join(labels)}")
+        found = f"no policy {policy!r} in this run" if policy else "--policy is missing"
+        raise UserError(f"{found}; name one of {', '.join(labels)}")
     recordings = {
         f"{known.cell.suite}/{known.cell.task}/{known.cell.init_state}": store.trace(
             known.cell.key
@@ -98,5 +100,5 @@ def _export_actions(store: Store, file: Path, policy: str | None) -> int:
     try:
         np.savez_compressed(file, **recordings)  # type: ignore[arg-type]
     except OSError as error:
-        raise UserError(f"cannot write {str(file)!r}: {error.strerror or error}") from None
+        raise unwritable(file, error) from None
     return len(recordings)

@@ -6,6 +6,7 @@ from wambench.store.export import (
     episodes_frame,
     export_table,
     timings_frame,
+    unwritable,
 )
 from wambench.store.store import STORE_NAME, Store, StoredCell
 from wambench.store.merge import merge_runs
@@ -20,4 +21,5 @@ __all__ = [
     "export_table",
     "merge_runs",
     "timings_frame",
+    "unwritable",
 ]

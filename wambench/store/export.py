@@ -78,4 +78,9 @@ def export_table(frame: pd.DataFrame, file: Path) -> None:
         else:
             frame.to_json(file, orient="records", indent=1)
     except OSError as error:
-        raise UserError(f"cannot write {str(file)!r}: {error.strerror or error}") from None
+        raise unwritable(file, error) from None
+
+
+def unwritable(file: Path, error: OSError) -> UserError:
+    """Say why an export failed."""
+    return UserError(f"cannot write {str(file)!r}: {error.strerror or error}; choose another file")

@@ -94,7 +94,10 @@ class Store:
     def read(cls, folder: Path) -> Iterator[Self]:
         """Open an existing run read-only; never waits for or disturbs a writer."""
         if not (folder / STORE_NAME).is_file():
-            raise UserError(f"{str(folder)!r} is not a run directory (no {STORE_NAME} in it)")
+            raise UserError(
+                f"{str(folder)!r} is not a run directory (no {STORE_NAME} in it); "
+                "name the --out of a sweep"
+            )
         with cls._guard(folder):
             with contextlib.closing(sqlite3.connect(read_uri(folder), uri=True)) as connection:
                 if not _check_version(folder, connection):
@@ -261,10 +264,11 @@ def read_uri(folder: Path) -> str:
     """Where SQLite finds a store that is only read.
 
     A reader of a WAL store makes files beside it. On a read-only medium it cannot, and need not:
-    nobody writes there. (A -wal file left by a crash must be read, and makes this fail.)
+    nobody writes there. (A -wal file that a crash left full must be read, and makes this fail.)
     """
     file = folder / STORE_NAME
-    left_over = file.with_name(f"{STORE_NAME}-wal").exists()
+    wal = file.with_name(f"{STORE_NAME}-wal")
+    left_over = wal.exists() and wal.stat().st_size > 0
     immutable = "" if left_over or os.access(folder, os.W_OK) else "&immutable=1"
     return f"{file.resolve().as_uri()}?mode=ro{immutable}"
 

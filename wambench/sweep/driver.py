@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 from collections import Counter
 from collections.abc import Sequence
@@ -91,20 +92,27 @@ def run_sweep(
     return SweepResult(driver.done, len(cells) - len(waiting), len(driver.lost))
 
 
+def start_local_ray(cpus: int) -> None:
+    """Start a Ray of our own on this machine, which dies with this process."""
+    # A token of this run's own; otherwise Ray keeps one in the home directory.
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level="ERROR",
+        object_store_memory=OBJECT_STORE_BYTES,
+    )
+
+
 def _connect(options: SweepOptions) -> None:
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         if options.ray_address:
             ray.init(address=options.ray_address, log_to_driver=False, logging_level="ERROR")
         else:
-            ray.init(
-                address="local",
-                num_cpus=options.workers,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level="ERROR",
-                object_store_memory=OBJECT_STORE_BYTES,
-            )
+            start_local_ray(options.workers)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         where = options.ray_address or "on this machine"
         remedy = "check the address" if options.ray_address else "run wambench doctor"
