@@ -73,7 +73,7 @@ class NaiveEnvironment:
         observable._sensor = sensor
 
     def _make_current(self) -> None:
-        """robosuite draws into, and frees from, whatever context is current: ours, in this process."""
+        """robosuite draws into, and frees from, whatever context is current: ours, otherwise."""
         self.env.sim._render_context_offscreen.gl_ctx.make_current()
 
     def state(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""A sweep killed at random moments, piece by piece, ends in the very table of an undisturbed one."""
+"""A sweep killed at random moments, piece by piece, ends in the table of an undisturbed one."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ print(json.dumps(out))
 
 
 def test_live_frames_proprioception_and_states_equal_liberos_own() -> None:
-    """Bit for bit, from the first look on, over a soft reset, with random contact-making actions."""
+    """Bit for bit, from the first look on, over a soft reset, with random actions."""
     found = in_process(LIVE)
     assert len(found["states"]) == 24 and all(found["states"])
     assert len(found["frames"]) >= 14 and all(found["frames"])

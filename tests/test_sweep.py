@@ -35,9 +35,7 @@ def test_workers_order_and_batching_change_nothing(small_run: Path, tmp_path: Pa
         "protocol_changes": {"max_steps": {"libero_object": 130}},
     }
     run = tmp_path / "other"
-    sweep(
-        tmp_path / "s.yaml", yaml.safe_dump(content), run, "--workers", "1", "--max-batch", "1"
-    )
+    sweep(tmp_path / "s.yaml", yaml.safe_dump(content), run, "--workers", "1", "--max-batch", "1")
     assert episodes_csv(run) == episodes_csv(small_run)
 
 
@@ -48,12 +46,13 @@ def test_known_cells_are_skipped_and_a_run_can_be_extended(
     again = wambench("sweep", small_sweep, "--out", small_run)
     assert again.returncode == 0 and "8 of 8 cells are known" in again.stderr
     assert episodes_csv(small_run) == before
-    assert "0 cells to run (8 known)" in wambench(
-        "sweep", small_sweep, "--out", small_run, "--dry-run"
-    ).stdout
+    assert (
+        "0 cells to run (8 known)"
+        in wambench("sweep", small_sweep, "--out", small_run, "--dry-run").stdout
+    )
 
 
-FAULTS = '''
+FAULTS = """
 import os, time
 import numpy as np
 from wambench import Policy, PolicySpec
@@ -92,7 +91,7 @@ class Hangs(Base):
 
 class Fine(Base):
     pass
-'''
+"""
 
 
 def test_each_fault_is_recorded_for_what_it_is(install: Install, tmp_path: Path) -> None:
@@ -131,7 +130,7 @@ def test_each_fault_is_recorded_for_what_it_is(install: Install, tmp_path: Path)
         assert kinds == [kind, kind]
 
 
-WEDGED = '''
+WEDGED = """
 import time
 from tasks.libero.suite import LiberoSuite
 
@@ -147,7 +146,7 @@ def suite():
     made = Wedged("libero_object")
     made.spec = made.spec.model_copy(update={"name": "wedged"})
     return made
-'''
+"""
 
 
 def test_a_wedged_simulator_is_killed(install: Install, tmp_path: Path) -> None:

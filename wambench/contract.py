@@ -165,7 +165,9 @@ def checked_chunk(chunk: object, spec: ActionSpec, horizon: int) -> NDArray[np.f
         )
     if not np.isfinite(chunk).all():
         row, column = np.argwhere(~np.isfinite(chunk))[0]
-        raise PolicyFault(f"act() returned {chunk[row, column]} at action {row}, dimension {column}")
+        raise PolicyFault(
+            f"act() returned {chunk[row, column]} at action {row}, dimension {column}"
+        )
     return np.clip(chunk.astype(np.float64), spec.low, spec.high)
 
 

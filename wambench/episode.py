@@ -14,14 +14,22 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Literal, Protocol as Interface
+from typing import Literal
+from typing import Protocol as Interface
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from wambench.cells import Cell, noise_seed, simulator_seed
-from wambench.contract import EpisodeStart, Observation, PolicySpec, SuiteSpec, checked_chunk, orient
+from wambench.contract import (
+    EpisodeStart,
+    Observation,
+    PolicySpec,
+    SuiteSpec,
+    checked_chunk,
+    orient,
+)
 from wambench.errors import PolicyFault
 from wambench.protocols import Protocol
 from wambench.suite import Simulator

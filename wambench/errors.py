@@ -11,7 +11,7 @@ NAMES_SHOWN = 12  # a line that lists all ninety tasks helps nobody
 
 
 class UserError(Exception):
-    """Bad input: printed as one line that names the thing, the value and the remedy; exit code 2."""
+    """Bad input: one line that names the thing, the value and the remedy; exit code 2."""
 
 
 class PolicyFault(Exception):

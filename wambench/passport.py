@@ -34,7 +34,7 @@ class SuiteProbe(Frozen):
 
 
 class Passport(Frozen):
-    """``protocol`` and ``fingerprint`` must agree for two runs to be comparable; ``info`` need not."""
+    """Two runs are comparable if ``protocol`` and ``fingerprint`` agree; ``info`` need not."""
 
     protocol: Mapping[str, Any]
     fingerprint: Mapping[str, Mapping[str, Any]]
@@ -53,7 +53,7 @@ def make_passport(
     policies: Mapping[str, Policy],
     probes: Sequence[SuiteProbe],
 ) -> Passport:
-    """Collect a run's passport. The fingerprint is keyed ``suite:…``, ``pixels:…``, ``policy:…``."""
+    """Collect a passport; the fingerprint is keyed ``suite:…``, ``pixels:…``, ``policy:…``."""
     fingerprint: dict[str, Mapping[str, Any]] = {"engine": {"episode_version": EPISODE_VERSION}}
     for suite in suites:
         states = digest_of([[task.name, task.init_states_hash] for task in suite.tasks()])
@@ -84,9 +84,7 @@ def make_passport(
         "cpu": _cpu(),
         "probes": {p.suite: {**p.environment, "golden": p.golden} for p in probes},
     }
-    return Passport(
-        protocol=protocol.model_dump(mode="json"), fingerprint=fingerprint, info=info
-    )
+    return Passport(protocol=protocol.model_dump(mode="json"), fingerprint=fingerprint, info=info)
 
 
 def differences(ours: Passport, theirs: Passport) -> list[str]:

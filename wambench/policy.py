@@ -42,7 +42,7 @@ class Policy(ABC):
 
     @abstractmethod
     def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
-        """Return one action chunk, float [H, A] with 1 <= H <= ``spec.horizon``, per observation."""
+        """Return an action chunk, float [1 <= H <= ``spec.horizon``, A], per observation."""
 
     def forget(self, episode: str) -> None:
         """Drop the memory of an episode that ended."""

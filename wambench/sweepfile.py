@@ -19,7 +19,6 @@ from wambench.policy import Policy
 from wambench.protocols import Protocol, protocol
 from wambench.suite import Suite, Task
 
-
 LONGEST_RANGE = 100_000
 
 
@@ -158,7 +157,9 @@ def _line(node: yaml.Node | None, location: Iterable[Any]) -> int:
             if pair is None:
                 break
             line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        elif (
+            isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value)
+        ):
             node = node.value[part]
             line = node.start_mark.line + 1
         else:

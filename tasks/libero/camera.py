@@ -20,7 +20,13 @@ BUFFER = (640, 480)  # robosuite's offscreen buffer: (width, height)
 
 
 class FrameDrawer:
-    """Software or GPU renderer of one compiled model. Builds its GL context on first use."""
+    """Renderer of one compiled model; makes its GL context on first use.
+
+    Args:
+        model: the compiled scene.
+        rendering: "exact" or "lean".
+        visual_group: the geom group that is shown.
+    """
 
     def __init__(
         self, model: mujoco.MjModel, rendering: str, visual_group: int = VISUAL_GROUP
@@ -29,37 +35,16 @@ class FrameDrawer:
         self._rendering = rendering
         self._visual_group = visual_group
         self._data = mujoco.MjData(model)
-        self._gl: mujoco.GLContext | None = None
+        self._canvas: _Canvas | None = None
 
     def draw(
         self, qpos: ArrayLike, cameras: Sequence[str], size: tuple[int, int]
     ) -> Mapping[str, NDArray[np.uint8]]:
         """Return camera -> uint8 [H, W, 3], upright, of the scene at ``qpos`` [nq]."""
-        height, width = size
-        self._make_ready(height, width)
-        assert self._gl is not None
-        # Another context may have become current since the last call (another simulator in this
-        # process); drawing into that one returns garbage without any error.
-        self._gl.make_current()
+        canvas = self._canvas_for(size)
         self.kinematics(qpos)
-        viewport = mujoco.MjrRect(0, 0, width, height)
-        frames = {}
-        for name in cameras:
-            self._camera.fixedcamid = self._model.camera(name).id
-            mujoco.mjv_updateScene(
-                self._model,
-                self._data,
-                self._options,
-                None,
-                self._camera,
-                mujoco.mjtCatBit.mjCAT_ALL,
-                self._scene,
-            )
-            mujoco.mjr_render(viewport, self._scene, self._context)
-            pixels = np.empty((height, width, 3), np.uint8)
-            mujoco.mjr_readPixels(pixels, None, viewport, self._context)
-            frames[name] = np.ascontiguousarray(pixels[::-1])
-        return frames
+        ids = {name: self._model.camera(name).id for name in cameras}
+        return {name: canvas.draw(self._data, camera, size) for name, camera in ids.items()}
 
     def kinematics(self, qpos: ArrayLike) -> mujoco.MjData:
         """Return the scratch data with bodies, sites, cameras and lights placed for ``qpos``."""
@@ -72,41 +57,76 @@ class FrameDrawer:
     @property
     def renderer(self) -> str:
         """OpenGL's own name of what draws, or "not used" before the first frame."""
-        if self._gl is None:
-            return "not used"
-        from OpenGL import GL
-
-        self._gl.make_current()
-        return f"{GL.glGetString(GL.GL_RENDERER).decode()}, {GL.glGetString(GL.GL_VERSION).decode()}"
+        return self._canvas.renderer if self._canvas else "not used"
 
     def close(self) -> None:
         """Free the GL context."""
-        if self._gl is not None:
-            self._gl.make_current()
-            self._context.free()
-            self._gl.free()
-            self._gl = None
+        if self._canvas:
+            self._canvas.free()
+            self._canvas = None
 
-    def _make_ready(self, height: int, width: int) -> None:
-        if self._gl is not None:
-            fits = width <= self._context.offWidth and height <= self._context.offHeight
-            if fits:
-                return
+    def _canvas_for(self, size: tuple[int, int]) -> _Canvas:
+        if self._canvas is None or not self._canvas.holds(size):
             self.close()
-        buffer_width, buffer_height = max(width, BUFFER[0]), max(height, BUFFER[1])
-        quality, glob = self._model.vis.quality, self._model.vis.global_
-        glob.offwidth, glob.offheight = buffer_width, buffer_height
-        if self._rendering == "lean":
-            quality.offsamples = 0
-        self._gl = mujoco.GLContext(buffer_width, buffer_height)
+            self._canvas = _Canvas(self._model, self._rendering, self._visual_group, size)
+        return self._canvas
+
+
+class _Canvas:
+    """A GL context with the model's meshes and textures in it, and an offscreen buffer."""
+
+    def __init__(
+        self, model: mujoco.MjModel, rendering: str, visual_group: int, size: tuple[int, int]
+    ) -> None:
+        self._model = model
+        width, height = max(size[1], BUFFER[0]), max(size[0], BUFFER[1])
+        model.vis.global_.offwidth, model.vis.global_.offheight = width, height
+        if rendering == "lean":
+            model.vis.quality.offsamples = 0
+        self._gl = mujoco.GLContext(width, height)
         self._gl.make_current()
-        self._scene = mujoco.MjvScene(self._model, maxgeom=MAX_SCENE_GEOMS)
-        if self._rendering == "lean":
+        self._scene = mujoco.MjvScene(model, maxgeom=MAX_SCENE_GEOMS)
+        if rendering == "lean":
             self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._options = mujoco.MjvOption()
         self._options.geomgroup[COLLISION_GROUP] = 0
-        self._options.geomgroup[self._visual_group] = 1
+        self._options.geomgroup[visual_group] = 1
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_150)
+        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+
+    def holds(self, size: tuple[int, int]) -> bool:
+        """Whether the buffer is large enough for (height, width)."""
+        return size[0] <= self._context.offHeight and size[1] <= self._context.offWidth
+
+    def draw(self, data: mujoco.MjData, camera: int, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Draw uint8 [H, W, 3], upright."""
+        # Another context may have become current since the last call (another simulator in this
+        # process); drawing into that one returns garbage without any error.
+        self._gl.make_current()
+        viewport = mujoco.MjrRect(0, 0, size[1], size[0])
+        self._camera.fixedcamid = camera
+        everything = mujoco.mjtCatBit.mjCAT_ALL
+        mujoco.mjv_updateScene(
+            self._model, data, self._options, None, self._camera, everything, self._scene
+        )
+        mujoco.mjr_render(viewport, self._scene, self._context)
+        pixels = np.empty((*size, 3), np.uint8)
+        mujoco.mjr_readPixels(pixels, None, viewport, self._context)
+        return np.ascontiguousarray(pixels[::-1])
+
+    @property
+    def renderer(self) -> str:
+        """OpenGL's name of the renderer and its version."""
+        from OpenGL import GL
+
+        self._gl.make_current()
+        names = (GL.glGetString(what).decode() for what in (GL.GL_RENDERER, GL.GL_VERSION))
+        return ", ".join(names)
+
+    def free(self) -> None:
+        """Free what lies in OpenGL's memory."""
+        self._gl.make_current()
+        self._context.free()
+        self._gl.free()

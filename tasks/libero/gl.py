@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from wambench.suite import Check
 
@@ -113,16 +114,16 @@ def _load_wheel() -> None:
         waiting = failed
     ctypes.CDLL(str(mesa), mode=ctypes.RTLD_GLOBAL)
 
-    loader = ctypes.cdll
+    loader: Any = ctypes.cdll
     original = loader._dlltype
 
     def load(name: str | None, mode: int = ctypes.DEFAULT_MODE, **_: object) -> ctypes.CDLL:
         return ctypes.CDLL(str(mesa) if "OSMesa" in str(name) else name, mode)
 
     os.environ["PYOPENGL_PLATFORM"] = "osmesa"
-    loader._dlltype = load  # type: ignore[assignment,misc]
+    loader._dlltype = load
     try:
         import OpenGL.osmesa
         import OpenGL.platform  # noqa: F401  (resolves its GL library here)
     finally:
-        loader._dlltype = original  # type: ignore[misc]
+        loader._dlltype = original

@@ -1,4 +1,4 @@
-"""Draw one small MuJoCo frame with the OpenGL backend named on the command line; print who drew it."""
+"""Draw one small MuJoCo frame with the OpenGL backend named on the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import sys
 
 from tasks.libero import gl
 
-SCENE = """<mujoco><worldbody><light pos="0 0 3"/><camera name="c" pos="0 -1 .5" xyaxes="1 0 0 0 .4 1"/>
+SCENE = """<mujoco><worldbody><light pos="0 0 3"/>
+<camera name="c" pos="0 -1 .5" xyaxes="1 0 0 0 .4 1"/>
 <geom type="plane" size="1 1 .1" rgba=".2 .4 .6 1"/><geom type="sphere" size=".2" rgba="1 .5 0 1"/>
 </worldbody></mujoco>"""
 

@@ -11,8 +11,8 @@ Non-obvious behaviours:
 * The *constraint solve* is repeated as often as robosuite repeats it. In MuJoCo 3.3.2 each solve
   starts from the previous one's solution and improves it in the last bit, so leaving one out
   changes the trajectory by 1e-16 at first, and by whether the robot succeeds in the end. For the
-  same reason :meth:`Stepper.reset` makes the two forward passes that building a simulation and a render
-  context would make in a hard reset.
+  same reason :meth:`Stepper.reset` makes the two forward passes that building a simulation and a
+  render context would make in a hard reset.
 * What a LIBERO policy sees after a step is not the state after the step. robosuite samples its
   sensors on a clock of its own which, after the two forced updates that every LIBERO reset makes,
   fires in substep 23 of 25, after integration but with the kinematics (geometry, cameras, end
@@ -36,7 +36,7 @@ ARM_DIMENSIONS = 6  # of an OSC_POSE action; the seventh is the gripper
 
 @dataclass(frozen=True)
 class Observed:
-    """What sensors see: ``drawn`` [nq] positions the kinematics show, ``read`` [nq] joint readings."""
+    """What sensors see: ``drawn`` [nq] shown by the kinematics, ``read`` [nq] by joint encoders."""
 
     drawn: NDArray[np.float64]
     read: NDArray[np.float64]
@@ -104,7 +104,7 @@ class Stepper:
         self._gripper_weight = 0.5 * (span[:, 1] - span[:, 0])
 
     def _control(self, action: NDArray[np.float64], first: bool) -> None:
-        """robosuite's ``SingleArm.control`` without its buffers of past values."""
+        """Robosuite's ``SingleArm.control`` without its buffers of past values."""
         controller, data = self._controller, self._data
         if first:
             controller.set_goal(action[:ARM_DIMENSIONS])
@@ -120,7 +120,7 @@ def _solve_constraints(model: mujoco.MjModel, data: mujoco.MjData) -> None:
 
 
 def _controller_update(self: Any, force: bool = False) -> None:
-    """robosuite's ``Controller.update`` without repeating kinematics and collisions.
+    """Robosuite's ``Controller.update`` without repeating kinematics and collisions.
 
     Keeps to the same MuJoCo calls and the same numpy operations in the same order: the torques
     must come out with the same bits.

@@ -1,10 +1,11 @@
-"""The ``wambench`` command: the top floor, which finds policies, suites and commands by entry point."""
+"""The ``wambench`` command: the top floor, which finds everything below by entry point."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -25,7 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for name, function in {
+COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": sweep.sweep,
     "merge": runs.merge,
     "export": runs.export,
@@ -33,7 +34,8 @@ for name, function in {
     "policies": listing.policies,
     "protocols": listing.list_protocols,
     "doctor": doctor.doctor,
-}.items():
+}
+for name, function in COMMANDS.items():
     app.command(name)(function)
 
 

@@ -20,14 +20,20 @@ from wambench.sweep.sizing import Estimator, Sizing, size_machine
 def sweep(
     file: Annotated[Path, typer.Argument(help="The sweep file (YAML).")],
     out: Annotated[Path, typer.Option(help="Run directory; made, resumed or extended.")],
-    dry_run: Annotated[bool, typer.Option(help="Only say what would run, and what it takes.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Run at most this many new cells.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option(help="Only say what would run, and what it takes.")
+    ] = False,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Run at most this many new cells.")
+    ] = None,
     shard: Annotated[str | None, typer.Option(help="Part i/n of the cells, e.g. 2/8.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Simulator processes.")] = None,
     ray_address: Annotated[str | None, typer.Option(help="Join this Ray cluster.")] = None,
     attempts: Annotated[int, typer.Option(min=1, help="Tries of a cell the machinery fails.")] = 3,
     stall_seconds: Annotated[float, typer.Option(min=5, help="When a simulator is wedged.")] = 120,
-    max_batch: Annotated[int | None, typer.Option(min=1, help="Requests a policy gets at once.")] = None,
+    max_batch: Annotated[
+        int | None, typer.Option(min=1, help="Requests a policy gets at once.")
+    ] = None,
     allow_mismatch: Annotated[
         list[str] | None, typer.Option(help="Extend a run although this passport field differs.")
     ] = None,
@@ -81,9 +87,7 @@ def sweep(
         )
 
 
-def _dry_run(
-    plan: sweepfile.Plan, cells: Any, out: Path, size: Sizing, as_json: bool
-) -> None:
+def _dry_run(plan: sweepfile.Plan, cells: Any, out: Path, size: Sizing, as_json: bool) -> None:
     known, stored = set(), []
     if (out / STORE_NAME).exists():
         with Store.read(out) as store:

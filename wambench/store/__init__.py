@@ -8,8 +8,8 @@ from wambench.store.export import (
     timings_frame,
     unwritable,
 )
-from wambench.store.store import STORE_NAME, Store, StoredCell
 from wambench.store.merge import merge_runs
+from wambench.store.store import STORE_NAME, Store, StoredCell
 
 __all__ = [
     "STORE_NAME",

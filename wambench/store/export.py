@@ -64,7 +64,9 @@ def check_target(file: Path, suffixes: Sequence[str]) -> None:
     if file.suffix not in suffixes:
         raise UserError(f"cannot export to {str(file)!r}; end it in {', '.join(suffixes)}")
     if not file.parent.is_dir():
-        raise UserError(f"cannot export to {str(file)!r}: no directory {str(file.parent)!r}; make it")
+        raise UserError(
+            f"cannot export to {str(file)!r}: no directory {str(file.parent)!r}; make it"
+        )
 
 
 def export_table(frame: pd.DataFrame, file: Path) -> None:

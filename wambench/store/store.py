@@ -65,7 +65,9 @@ class Store:
         """Open for writing, creating what is missing; raises UserError if it cannot be."""
         with cls._guard(folder), _only_writer(folder):
             fresh = not (folder / STORE_NAME).exists()
-            with contextlib.closing(sqlite3.connect((folder / STORE_NAME).resolve().as_uri(), uri=True)) as connection:
+            with contextlib.closing(
+                sqlite3.connect((folder / STORE_NAME).resolve().as_uri(), uri=True)
+            ) as connection:
                 if not fresh:
                     _check_version(folder, connection)
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -168,9 +170,7 @@ class Store:
                 "INSERT OR IGNORE INTO passports VALUES (?, ?, ?)",
                 (passport.id, _now(), passport.model_dump_json()),
             )
-            self._db.execute(
-                "INSERT OR REPLACE INTO meta VALUES ('passport', ?)", (passport.id,)
-            )
+            self._db.execute("INSERT OR REPLACE INTO meta VALUES ('passport', ?)", (passport.id,))
 
     def add_episode(self, record: EpisodeRecord) -> None:
         """Store one finished episode. A cell that is known already is left as it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -101,7 +102,7 @@ def start_local_ray(cpus: int) -> None:
         num_cpus=cpus,
         include_dashboard=False,
         log_to_driver=False,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
         object_store_memory=OBJECT_STORE_BYTES,
     )
 
@@ -110,7 +111,7 @@ def _connect(options: SweepOptions) -> None:
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         if options.ray_address:
-            ray.init(address=options.ray_address, log_to_driver=False, logging_level="ERROR")
+            ray.init(address=options.ray_address, log_to_driver=False, logging_level=logging.ERROR)
         else:
             start_local_ray(options.workers)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
@@ -345,5 +346,3 @@ def _without_policies(passport: Passport) -> Passport:
 def _last_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:300] if lines else type(error).__name__
-
-

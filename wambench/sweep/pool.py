@@ -15,6 +15,12 @@ from wambench.sweep.worker import Progress, SimulatorWorker, first_line
 
 POLL_SECONDS = 1.0
 
+# "watch": a thread of its own, so that a worker answers while its simulator runs. Ray's type stubs
+# do not know the argument.
+WORKER: Any = ray.remote(num_cpus=1, max_restarts=0, concurrency_groups={"watch": 1})(  # type: ignore[call-overload]
+    SimulatorWorker
+)
+
 
 @dataclass(eq=False)
 class Slot:
@@ -49,13 +55,10 @@ class Pool:
         self.size = size
         self.slots: list[Slot] = []
         self._rendering, self._stall_seconds = rendering, stall_seconds
-        self._class = ray.remote(
-            num_cpus=1, max_restarts=0, concurrency_groups={"watch": 1}
-        )(SimulatorWorker)
 
     def open(self, task: TaskName) -> Slot:
         """Start a process and let it open a task."""
-        actor = self._class.remote()
+        actor = WORKER.remote()
         slot = Slot(actor, task, "open", actor.open.remote(*task, self._rendering))
         self.slots.append(slot)
         return slot
@@ -138,4 +141,3 @@ class Pool:
             kind="policy stalled" if asking else "stalled",
             message=f"no progress for {self._stall_seconds:.0f} s {where}",
         )
-

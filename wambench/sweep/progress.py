@@ -26,7 +26,8 @@ class Reporter:
         self._console = Console(stderr=True, quiet=quiet, highlight=False)
         self._live = self._console.is_terminal and not quiet
         self._bar = Progress(
-            TextColumn("cells"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"),
+            TextColumn("cells"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.description}"),
             console=self._console, transient=True, disable=not self._live,
         )  # fmt: skip
         self._outcomes: Counter[str] = Counter()

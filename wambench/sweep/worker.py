@@ -137,5 +137,3 @@ def ray_options(num_gpus: float = 0) -> Mapping[str, Any]:
         "max_task_retries": 0,
         "max_concurrency": 1000,
     }
-
-
