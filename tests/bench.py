@@ -33,11 +33,10 @@ from wambench.cells import Cell
 from wambench.episode import EpisodeRecord, Setting, run_episode
 from wambench.policy_server import LocalClient, PolicyActor
 from wambench.protocols import protocol
-from wambench.sweep import driver
+from wambench.sweep.cluster import LocalRay, ray
 from wambench.sweep.pool import Pool, Slot
 from wambench.sweep.worker import ray_options
 
-ray = driver.ray
 TASKS = [("libero_object", 2), ("libero_spatial", 0), ("libero_goal", 8)]
 INIT_STATES = (0, 1)
 RULES = {
@@ -165,7 +164,8 @@ def bench_task(task: tuple[str, int], folder: Path, total: dict[str, Any]) -> No
                 seconds["exact, one worker"] += spent / len(cells)
     ours.send(None)
     for workers in pools.values():
-        workers.kill_all()
+        for slot in list(workers.slots):
+            workers.kill(slot)
     ray.kill(actor)
     same = outcomes == plain_outcomes
     total["identical"].append(same)
@@ -185,11 +185,11 @@ def main() -> int:
     total["seconds"] = defaultdict(float)
     for name in RULES:
         total[f"stages_{name}"] = defaultdict(list)
-    driver.start_local_ray(4)
+    cluster = LocalRay(4)
     with tempfile.TemporaryDirectory() as folder:
         for task in tasks:
             bench_task(task, Path(folder), total)
-    ray.shutdown()
+    cluster.stop()
     report(total, 2 * len(tasks))
     return 0 if all(total["identical"]) else 1
 

@@ -81,20 +81,19 @@ def _ray() -> Check:
     """Start Ray with two workers and let both answer."""
     remedy = "pip install --force-reinstall -c constraints.txt ray"
     try:
-        from wambench.sweep import driver  # sets Ray's environment before importing it
-        from wambench.sweep.worker import first_line
-
-        ray = driver.ray
+        from wambench.sweep.cluster import LocalRay, ray
     except ImportError as error:
         return Check("Ray", False, str(error), remedy)
+    local = None
     try:
-        driver.start_local_ray(2)
+        local = LocalRay(2)
         pids = ray.get([ray.remote(_pid).remote() for _ in range(2)], timeout=60)
         return Check("Ray", True, f"{ray.__version__}, {len(pids)} tasks answered")
     except Exception as error:  # Ray fails in many ways; all mean the same here
-        return Check("Ray", False, first_line(error), remedy)
+        return Check("Ray", False, f"{type(error).__name__}: {error}", remedy)
     finally:
-        ray.shutdown()
+        if local:
+            local.stop()
 
 
 def _pid() -> int:

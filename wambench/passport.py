@@ -103,6 +103,20 @@ def differences(ours: Passport, theirs: Passport) -> list[str]:
     return found
 
 
+def refused(ours: Passport, theirs: Passport, allow: Sequence[str] = ()) -> list[str]:
+    """The differences that are not allowed.
+
+    ``allow`` names fields as the difference prints them ("suite:libero_goal.mujoco"), or a whole
+    part ("suite:libero_goal").
+    """
+
+    def is_allowed(line: str) -> bool:
+        field = line.split(": ")[0]
+        return any(field == name or field.startswith(name + ".") for name in allow)
+
+    return [line for line in differences(ours, theirs) if not is_allowed(line)]
+
+
 def merged(old: Passport, new: Passport) -> Passport:
     """The passport of a run that was extended: old parts kept, new parts added or renewed."""
     return Passport(

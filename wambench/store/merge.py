@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wambench.errors import UserError
-from wambench.passport import Passport, differences, merged
+from wambench.passport import Passport, merged, refused
 from wambench.store.store import STORE_NAME, Store, read_uri
 
 
@@ -39,7 +39,7 @@ def merge_runs(
                     )
     first_folder, total = passports[0]
     for folder, passport in passports[1:]:
-        check_comparable(total, passport, str(first_folder), str(folder), allow_mismatch)
+        _check_comparable(total, passport, str(first_folder), str(folder), allow_mismatch)
         total = merged(total, passport)
 
     with Store.write(target, command) as store:
@@ -52,26 +52,15 @@ def merge_runs(
         return len(store.known()) - before
 
 
-def check_comparable(
-    ours: Passport, theirs: Passport, our_name: str, their_name: str, allow: Sequence[str] = ()
-) -> list[str]:
-    """Raise UserError where passports disagree; returns the disagreements that were allowed.
-
-    ``allow`` holds field names as the message prints them, or their first part.
-    """
-    found = differences(ours, theirs)
-    fields = [line.split(": ")[0] for line in found]
-    refused = [
-        line
-        for line, field in zip(found, fields, strict=True)
-        if not any(field == name or field.startswith(name + ".") for name in allow)
-    ]
-    if refused:
+def _check_comparable(
+    ours: Passport, theirs: Passport, our_name: str, their_name: str, allow: Sequence[str]
+) -> None:
+    found = refused(ours, theirs, allow)
+    if found:
         raise UserError(
-            f"passports of {our_name} and {their_name} disagree: {'; '.join(refused)}; "
-            f"to go on all the same add --allow-mismatch {refused[0].split(': ')[0]}"
+            f"passports of {our_name} and {their_name} disagree: {'; '.join(found)}; "
+            f"to go on all the same add --allow-mismatch {found[0].split(': ')[0]}"
         )
-    return found
 
 
 def _copy(store: Store, source: Path) -> None:

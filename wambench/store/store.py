@@ -100,14 +100,16 @@ class Store:
                 f"{str(folder)!r} is not a run directory (no {STORE_NAME} in it); "
                 "name the --out of a sweep"
             )
-        with cls._guard(folder):
-            with contextlib.closing(sqlite3.connect(read_uri(folder), uri=True)) as connection:
-                if not _check_version(folder, connection):
-                    raise UserError(
-                        f"{str(folder)!r} holds an empty store: no sweep got past its start; "
-                        "run the sweep again"
-                    )
-                yield cls(folder, connection)
+        with (
+            cls._guard(folder),
+            contextlib.closing(sqlite3.connect(read_uri(folder), uri=True)) as connection,
+        ):
+            if not _check_version(folder, connection):
+                raise UserError(
+                    f"{str(folder)!r} holds an empty store: no sweep got past its start; "
+                    "run the sweep again"
+                )
+            yield cls(folder, connection)
 
     @staticmethod
     @contextlib.contextmanager

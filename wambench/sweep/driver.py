@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import secrets
-import signal
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,26 +11,18 @@ from wambench.cells import Cell
 from wambench.contract import Frozen
 from wambench.episode import Setting
 from wambench.errors import UserError
-from wambench.passport import Passport, SuiteProbe, differences, make_passport, merged
+from wambench.passport import SuiteProbe
+from wambench.policy_server import PolicyActor
 from wambench.store.store import Store
+from wambench.sweep.cluster import Cluster, LocalRay, RayDied, kept_off_stdout, ray
+from wambench.sweep.conditions import extended_passport, pixel_warnings
+from wambench.sweep.pool import POLL_SECONDS, Event, Pool, Slot
 from wambench.sweep.progress import Reporter
 from wambench.sweep.schedule import Schedule, TaskName
 from wambench.sweep.sizing import Estimator
+from wambench.sweep.worker import Finished, ray_options
 from wambench.sweepfile import Plan
 
-# Ray reads these when it is imported: no usage statistics leave the machine, a dead control
-# service is noticed in seconds instead of a minute, and its warnings are for Ray's developers.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-import ray
-
-from wambench.policy_server import PolicyActor
-from wambench.sweep.pool import Event, Pool, Slot
-from wambench.sweep.worker import Finished, first_line, ray_options
-
-OBJECT_STORE_BYTES = 200 * 2**20  # observations are the only large objects: 0.3 MB each
 RAY_RESTARTS = 3
 
 
@@ -68,6 +55,7 @@ def run_sweep(
 
     A KeyboardInterrupt passes through after the workers are gone; everything finished is stored.
     """
+    extended_passport(plan, store, options.allow_mismatch)
     store.add_plan(cells, plan.choices.values(), {k: p.spec for k, p in plan.policies.items()})
     known = store.known()
     waiting = [cell for cell in cells if cell.key not in known]
@@ -76,51 +64,22 @@ def run_sweep(
         return SweepResult(0, len(cells), 0)
     driver = _Driver(plan, store, options, reporter, waiting)
     for life in range(RAY_RESTARTS + 1):
-        _connect(options)
+        cluster = Cluster(options.ray_address) if options.ray_address else LocalRay(options.workers)
         try:
-            driver.run()
+            with kept_off_stdout():
+                driver.run(cluster)
             break
-        except (ray.exceptions.RaySystemError, ConnectionError) as error:
-            reporter.note(f"Ray failed ({first_line(error)})")
-            driver.lose_running("ray", first_line(error))
+        except RayDied as error:
+            reporter.note(f"Ray failed ({error}); starting it again")
+            driver.lose_running("ray", str(error))
             if life == RAY_RESTARTS:
                 raise UserError(
-                    f"Ray failed {life + 1} times, last: {first_line(error)}; all finished cells "
+                    f"Ray failed {life + 1} times, last: {error}; all finished cells "
                     "are stored, the same command goes on from there"
                 ) from None
         finally:
-            ray.shutdown()
+            cluster.stop()
     return SweepResult(driver.done, len(cells) - len(waiting), len(driver.lost))
-
-
-def start_local_ray(cpus: int) -> None:
-    """Start a Ray of our own on this machine, which dies with this process."""
-    # A token of this run's own; otherwise Ray keeps one in the home directory.
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        object_store_memory=OBJECT_STORE_BYTES,
-    )
-
-
-def _connect(options: SweepOptions) -> None:
-    on_terminate = signal.getsignal(signal.SIGTERM)
-    try:
-        if options.ray_address:
-            ray.init(address=options.ray_address, log_to_driver=False, logging_level=logging.ERROR)
-        else:
-            start_local_ray(options.workers)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        where = options.ray_address or "on this machine"
-        remedy = "check the address" if options.ray_address else "run wambench doctor"
-        raise UserError(f"cannot start Ray {where}: {first_line(error)}; {remedy}") from None
-    finally:
-        # Ray replaces the handler by one that prints a stack and exits on the spot.
-        signal.signal(signal.SIGTERM, on_terminate)
 
 
 class _Driver:
@@ -153,34 +112,44 @@ class _Driver:
         self._passport_done = False
         self._pool: Pool | None = None
         self._policies: dict[str, Any] = {}
-        self._interrupted: list[Cell] = []
         self.done = 0
         self.lost: set[str] = set()
 
-    def run(self) -> None:
-        """Run everything that waits, in one life of Ray."""
+    def run(self, cluster: Cluster) -> None:
+        """Run everything that waits, in one life of Ray; raises RayDied when that ends early."""
         options = self._options
+        self._cluster = cluster
         self._pool = Pool(options.workers, self._plan.protocol.rendering, options.stall_seconds)
-        try:
-            self._start_policies()
-            if not self._passport_done:
-                self._check_passport(self._probe_suites())
-                self._passport_done = True
+        self._start_policies()
+        if not self._passport_done:
+            probes = self._probe_suites()
+            allowed = self._options.allow_mismatch
+            self._store.set_passport(extended_passport(self._plan, self._store, allowed, probes))
+            for line in pixel_warnings(probes):
+                self._reporter.note(line)
+            self._passport_done = True
+        self._fill()
+        while self._pool.slots:
+            for event in self._wait():
+                self._handle(event)
             self._fill()
-            while self._pool.slots:
-                for event in self._pool.wait():
-                    self._handle(event)
-                self._fill()
-                self._reporter.update(self._eta())
-        finally:
-            self._interrupted = [slot.cell for slot in self._pool.slots if slot.cell is not None]
-            with contextlib.suppress(Exception):  # Ray itself may be gone
-                self._pool.kill_all()
+            self._reporter.update(self._eta())
 
     def lose_running(self, kind: str, message: str) -> None:
         """Charge the death of the whole machinery to the cells that were running."""
-        for cell in self._interrupted:
-            self._lose(cell, kind, message, "")
+        self._policies.clear()  # they are gone with Ray; do not try to kill them
+        for slot in self._pool.slots if self._pool else ():
+            if slot.cell is not None:
+                self._lose(slot.cell, kind, message, "")
+
+    def _wait(self) -> Iterator[Event]:
+        assert self._pool is not None
+        self._cluster.check()
+        for event in self._pool.wait():
+            # A worker that went down with Ray is Ray's failure, not its cell's.
+            if event.kind:
+                self._cluster.check()
+            yield event
 
     # -- before the first episode ----------------------------------------------------------
 
@@ -194,8 +163,11 @@ class _Driver:
                     choice.name, dict(choice.options), self._options.max_batch
                 )
         for label, handle in self._policies.items():
+            loading = handle.ready.remote()
+            while not ray.wait([loading], timeout=POLL_SECONDS)[0]:
+                self._cluster.check()
             try:
-                ray.get(handle.ready.remote())
+                ray.get(loading)
             except (ray.exceptions.RayTaskError, ray.exceptions.RayActorError) as error:
                 raise UserError(f"policy {label!r} fails to load: {_last_line(error)}") from None
 
@@ -209,7 +181,7 @@ class _Driver:
         while len(probes) < len(self._plan.suites):
             while todo and len(self._pool.slots) < self._pool.size:
                 self._pool.open(todo.pop())
-            for event in self._pool.wait():
+            for event in self._wait():
                 task = event.slot.task
                 if event.kind:
                     attempts[task] += 1
@@ -231,40 +203,6 @@ class _Driver:
         slot.doing = "idle"
         if room_needed or not self._schedule.has(slot.task):
             self._pool.kill(slot)
-
-    def _check_passport(self, probes: Sequence[SuiteProbe]) -> None:
-        """Refuse to extend a run made under other conditions; warn of unfamiliar pixels."""
-        plan = self._plan
-        passport = make_passport(
-            plan.protocol,
-            list(plan.suites.values()),
-            list(plan.choices.values()),
-            plan.policies,
-            probes,
-        )
-        stored = self._store.passport()
-        if stored is not None:
-            # A changed policy needs no refusal: its cells have other keys and run anew.
-            conflicts = [
-                line
-                for line in differences(_without_policies(stored), _without_policies(passport))
-                if not line.split(": ")[0].startswith(self._options.allow_mismatch or ("\0",))
-            ]
-            if conflicts:
-                raise UserError(
-                    f"{str(self._store.folder)!r} was made under other conditions: "
-                    f"{'; '.join(conflicts)}; choose another --out, or add --allow-mismatch "
-                    f"{conflicts[0].split(': ')[0]}"
-                )
-            passport = merged(stored, passport)
-        self._store.set_passport(passport)
-        for probe in probes:
-            if probe.golden not in ("equal", "none shipped"):
-                here = ", ".join(f"{k} {v}" for k, v in probe.environment.items())
-                self._reporter.note(
-                    f"warning: {probe.suite} does not look as on the reference machine "
-                    f"({probe.golden}); here: {here}. Recorded in the passport"
-                )
 
     # -- the loop --------------------------------------------------------------------------
 
@@ -330,17 +268,14 @@ class _Driver:
     def _retire(self, cell: Cell) -> None:
         """Free a policy's process after its last cell."""
         self._left[cell.policy] -= 1
-        if not self._left[cell.policy] and ray.is_initialized():
-            ray.kill(self._policies.pop(cell.policy))
+        actor = self._policies.get(cell.policy)
+        if not self._left[cell.policy] and actor is not None:
+            del self._policies[cell.policy]
+            ray.kill(actor)
 
     def _eta(self) -> float:
         left = self._schedule.remaining()
         return self._estimator.wall_seconds(left, self._options.workers)
-
-
-def _without_policies(passport: Passport) -> Passport:
-    kept = {k: v for k, v in passport.fingerprint.items() if not k.startswith("policy:")}
-    return passport.model_copy(update={"fingerprint": kept})
 
 
 def _last_line(error: BaseException) -> str:

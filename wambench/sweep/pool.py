@@ -77,11 +77,6 @@ class Pool:
         self.slots.remove(slot)
         ray.kill(slot.actor)
 
-    def kill_all(self) -> None:
-        """End all workers."""
-        for slot in list(self.slots):
-            self.kill(slot)
-
     def wait(self) -> Iterator[Event]:
         """Wait up to a second for workers; yields what finished, failed or stalled.
 

@@ -1,0 +1,111 @@
+"""Start, watch and stop Ray: one of our own on this machine, or a cluster somebody else runs."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+# Ray reads these when it is imported: no usage statistics leave the machine, and a dead control
+# service is noticed in seconds instead of a minute.
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+
+import ray
+
+from wambench.errors import UserError
+from wambench.sweep.worker import first_line
+
+OBJECT_STORE_BYTES = 200 * 2**20  # observations are the only large objects: 0.3 MB each
+VITAL = ("raylet", "gcs_server")
+
+
+class RayDied(Exception):
+    """Ray itself failed, not a worker: everything in flight is lost."""
+
+
+class Cluster:
+    """A connection to a cluster that somebody else runs; connecting is ``ray.init``."""
+
+    def __init__(self, address: str) -> None:
+        _init(f"at {address}", "check the address", address=address)
+
+    def check(self) -> None:
+        """Raise RayDied if Ray is gone."""
+        if not ray.is_initialized():
+            raise RayDied("the connection to the cluster is lost")
+
+    def stop(self) -> None:
+        """Disconnect."""
+        ray.shutdown()
+
+
+class LocalRay(Cluster):
+    """A Ray of our own with ``cpus`` worker slots, which dies with this process."""
+
+    def __init__(self, cpus: int) -> None:
+        # A token of this run's own; otherwise Ray keeps one in the home directory.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        _init(
+            "on this machine",
+            "run wambench doctor",
+            address="local",
+            num_cpus=cpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+        )
+        self._family: set[psutil.Process] = set()
+        self._vital = [p for p in psutil.Process().children() if p.name() in VITAL]
+
+    def check(self) -> None:
+        """Raise RayDied if one of Ray's own processes died.
+
+        Ray's client notices a dead raylet only by what fails later, and a call that waits for a
+        worker of that raylet may wait for ever.
+        """
+        for process in self._vital:
+            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                raise RayDied(f"its process {process.pid} died")
+        self._family = set(psutil.Process().children(recursive=True))
+
+    def stop(self) -> None:
+        """Stop Ray, and whatever it left behind: orphaned workers hold gigabytes."""
+        healthy = all(process.is_running() for process in self._vital)
+        if not healthy:
+            self._kill_family()
+        ray.shutdown()
+        self._kill_family()
+
+    def _kill_family(self) -> None:
+        for process in self._family:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(self._family, timeout=10)
+
+
+@contextlib.contextmanager
+def kept_off_stdout() -> Iterator[None]:
+    """Silence Ray's listener thread, which prints pages of internals where our JSON goes.
+
+    What matters of a dead process reaches us as an exception and the user as one line.
+    """
+    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):
+        yield
+
+
+def _init(where: str, remedy: str, **options: object) -> None:
+    on_terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)  # type: ignore[arg-type]
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        raise UserError(f"cannot start Ray {where}: {first_line(error)}; {remedy}") from None
+    finally:
+        # Ray replaces the handler by one that prints a stack and exits on the spot.
+        signal.signal(signal.SIGTERM, on_terminate)
