@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -14,15 +15,17 @@ import psutil
 import pytest
 
 from tests.running import COMMAND, episodes_csv, sweep
+from wambench.errors import UserError
 from wambench.store import Store
 
 KILLS = 27
 CONTENT = """
 policies: [random, frozen]
 suites: {libero_object: [2, 3]}
-init_states: 0-34
+init_states: 0-39
 protocol_changes: {max_steps: {libero_object: 60}}
 """
+CELLS = 160
 # Substrings of process titles; the driver itself comes last.
 VICTIMS = {
     "worker": "ray::SimulatorWorker",
@@ -33,9 +36,9 @@ VICTIMS = {
 }
 
 
-def processes_of(driver: psutil.Process, title: str) -> list[psutil.Process]:
-    """Live descendants of the driver with a title."""
-    found = []
+def processes_of(driver: psutil.Process, victim: str) -> list[psutil.Process]:
+    """Live descendants of the driver of a kind."""
+    title, found = VICTIMS[victim], []
     for process in driver.children(recursive=True):
         try:
             if title in " ".join(process.cmdline()[:1]):
@@ -61,45 +64,51 @@ def test_killed_at_27_moments_the_table_is_byte_identical(tmp_path: Path) -> Non
         assert lives < 3 * KILLS, f"the sweep does not get on: {last_known} cells, {killed}"
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         driver = psutil.Process(process.pid)
-        while process.poll() is None:
-            if not order:
-                process.wait(timeout=900)
-                break
-            time.sleep(chooser.uniform(0.2, 3.0))
-            name = order[-1]
-            victims = [driver] if name == "driver" else processes_of(driver, VICTIMS[name])
+        while order and wait_for_moment(process, run, chooser, len(order)):
+            victims = [driver] if order[-1] == "driver" else processes_of(driver, order[-1])
             if victims and process.poll() is None:
                 victim = chooser.choice(sorted(victims, key=lambda p: p.pid))
-                try:
+                with contextlib.suppress(psutil.NoSuchProcess):
                     victim.send_signal(signal.SIGKILL)
-                except psutil.NoSuchProcess:
-                    continue
-                order.pop()
-                killed[name] += 1
-        errors = process.stderr.read() if process.stderr else ""
+                    killed[order.pop()] += 1
+        _, errors = process.communicate(timeout=900)
         assert "Traceback" not in errors, errors
         last_known = known_cells(run, at_least=last_known)
-        if process.returncode == 0 and not order:
-            break
         if process.returncode == 0:
-            pytest.fail(f"the sweep ended after only {sum(killed.values())} kills; enlarge it")
-    print(f"\nkilled {dict(killed)} over {lives} lives of the driver")
-    assert sum(killed.values()) >= 25 and set(killed) == set(VICTIMS)
-    assert episodes_csv(run) == episodes_csv(undisturbed)
+            break
+    assert not order, f"the sweep ended after only {sum(killed.values())} kills; enlarge it"
     with Store.read(run) as store:
         integrity = store.connection.execute("PRAGMA integrity_check").fetchone()
-        assert integrity == ("ok",)
-        assert len(store.known()) == len(store.cells()) == 140
+        attempts = Counter(attempt["kind"] for attempt in store.attempts())
+        assert len(store.known()) == len(store.cells()) == CELLS
+    print(f"\nkilled {dict(killed)} over {lives} lives of the driver; attempts {dict(attempts)}")
+    assert integrity == ("ok",)
+    assert sum(killed.values()) >= 25 and set(killed) == set(VICTIMS)
+    assert {"crash", "ray"} <= set(attempts), "no kill hit a running episode"
+    assert episodes_csv(run) == episodes_csv(undisturbed)
 
 
-def known_cells(run: Path, at_least: int) -> int:
+def wait_for_moment(
+    process: subprocess.Popen[str], run: Path, chooser: random.Random, left: int
+) -> bool:
+    """Wait for a random moment: while starting up every fourth time, else amid the cells.
+
+    Returns False once the driver has ended.
+    """
+    goal = 0 if left % 4 == 0 else known_cells(run) + chooser.randint(1, 4)
+    while process.poll() is None and known_cells(run) < goal:
+        time.sleep(0.1)
+    time.sleep(chooser.uniform(0.0, 3.0 if left % 4 == 0 else 0.7))
+    return process.poll() is None
+
+
+def known_cells(run: Path, at_least: int = 0) -> int:
     """How many cells are stored; what was stored before a kill must still be there."""
-    if not (run / "run.sqlite").exists():
-        return 0
-    with Store.read(run) as store:
-        if not store.connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-            return 0
-        count = len(store.known())
+    try:
+        with Store.read(run) as store:
+            count = len(store.known())
+    except UserError:  # killed before there was a store
+        count = 0
     assert count >= at_least, "finished cells were lost"
     return count
 
@@ -114,7 +123,7 @@ def test_ray_processes_die_with_a_killed_driver(tmp_path: Path) -> None:
     driver, orphans = psutil.Process(process.pid), []
     for _ in range(300):
         time.sleep(0.2)
-        orphans = processes_of(driver, "ray::SimulatorWorker")
+        orphans = processes_of(driver, "worker")
         if orphans:
             break
     assert orphans, "no worker ever started"

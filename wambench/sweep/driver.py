@@ -63,23 +63,30 @@ def run_sweep(
     if not waiting:
         return SweepResult(0, len(cells), 0)
     driver = _Driver(plan, store, options, reporter, waiting)
-    for life in range(RAY_RESTARTS + 1):
-        cluster = Cluster(options.ray_address) if options.ray_address else LocalRay(options.workers)
-        try:
-            with kept_off_stdout():
-                driver.run(cluster)
-            break
-        except RayDied as error:
-            reporter.note(f"Ray failed ({error}); starting it again")
-            driver.lose_running("ray", str(error))
-            if life == RAY_RESTARTS:
-                raise UserError(
-                    f"Ray failed {life + 1} times, last: {error}; all finished cells "
-                    "are stored, the same command goes on from there"
-                ) from None
-        finally:
-            cluster.stop()
+    with kept_off_stdout():
+        for life in range(RAY_RESTARTS + 1):
+            try:
+                _one_life(driver, options)
+                break
+            except RayDied as error:
+                reporter.note(f"Ray failed ({error})")
+                if life == RAY_RESTARTS:
+                    raise UserError(
+                        f"Ray failed {life + 1} times, last: {error}; all finished cells "
+                        "are stored, the same command goes on from there"
+                    ) from None
     return SweepResult(driver.done, len(cells) - len(waiting), len(driver.lost))
+
+
+def _one_life(driver: _Driver, options: SweepOptions) -> None:
+    cluster = Cluster(options.ray_address) if options.ray_address else LocalRay(options.workers)
+    try:
+        driver.run(cluster)
+    except RayDied as error:
+        driver.lose_running("ray", str(error))
+        raise
+    finally:
+        cluster.stop()
 
 
 class _Driver:
