@@ -97,6 +97,7 @@ class CellMaker:
         self._shared = digest_of(
             {
                 "episode_version": EPISODE_VERSION,
+                "label": choice.label,  # two labels of one policy are two arms of a comparison
                 "policy": choice.identity(policy),
                 "protocol": protocol.determinants(suite.spec),
                 "suite": [suite.spec.name, suite.spec.version, dict(suite.fingerprint())],

@@ -264,9 +264,10 @@ class _Driver:
     def _lose(self, cell: Cell, kind: str, message: str, traceback: str) -> None:
         """Record an infrastructure failure; try again while attempts are left."""
         self._store.add_attempt(cell, kind, message, traceback)
-        self._reporter.infrastructure(cell, kind, message)
         self._failures[cell.key] += 1
-        if self._failures[cell.key] < self._options.attempts:
+        again = self._failures[cell.key] < self._options.attempts
+        self._reporter.infrastructure(cell, kind, message, again=again)
+        if again:
             self._schedule.put_back(cell)
         else:
             self.lost.add(cell.key)

@@ -62,10 +62,11 @@ class Reporter:
         if record.outcome == "policy_error" and self._outcomes["policy_error"] <= 3:
             self.note(f"policy error: {record.cell.describe()}: {record.fault}")
 
-    def infrastructure(self, cell: Cell, kind: str, message: str) -> None:
-        """Count an infrastructure failure."""
+    def infrastructure(self, cell: Cell, kind: str, message: str, *, again: bool) -> None:
+        """Count an infrastructure failure; ``again``: the cell will be tried again."""
         self._trouble[kind] += 1
-        self.note(f"infrastructure ({kind}): {cell.describe()}: {message}; it will be tried again")
+        then = "it will be tried again" if again else "given up for now"
+        self.note(f"infrastructure ({kind}): {cell.describe()}: {message}; {then}")
 
     def update(self, eta_seconds: float) -> None:
         """Redraw."""
