@@ -43,9 +43,15 @@ class NaiveEnvironment:
                 camera_widths=size,
             )
         self.look = True
+        self._initializers = list(self.env.env.object_property_initializers)
+
+    def as_new(self) -> None:
+        """Forget earlier episodes, as a newly built environment would have none: see Stepper."""
+        self.env.env.object_property_initializers[:] = self._initializers
 
     def begin(self, init_state: int, seed: int, *, reseed: bool = True) -> dict[str, Any]:
         if reseed:
+            self.as_new()
             self.env.seed(seed)
         self.reset()
         for name in CAMERAS.values():
@@ -102,6 +108,7 @@ def replay_task(run: Path, suite: str, task_index: int) -> list[dict[str, Any]]:
         cell = known.cell
         naive.look = False
         if rules.simulator_seeding == "once_per_task":
+            naive.as_new()
             naive.env.seed(rules.simulator_seed)
             for _ in range(cell.init_state):
                 naive.reset()

@@ -48,6 +48,7 @@ class Stepper:
     def __init__(self, env: Any) -> None:
         self._env = env
         self._model, self._data = env.sim.model._model, env.sim.data._data
+        self._initializers = list(env.object_property_initializers)
 
     def reset(self, times: int, init_state: NDArray[np.float64]) -> Observed:
         """Reset and set a state [1 + nq + nv]; ends as a hard reset would, bit for bit.
@@ -56,7 +57,11 @@ class Stepper:
         in a row, for harnesses whose random generator has gone through earlier trials.
         """
         env = self._env
-        for _ in range(times):
+        for earlier in range(times):
+            # LIBERO adds its samplers of drawer and knob positions once more whenever it loads the
+            # model: in the constructor, and in every hard reset. Each draws random numbers, and
+            # with them moves the fixtures that are placed next.
+            env.object_property_initializers = self._initializers * (2 + earlier)
             # Survives soft resets, unlike everything else a hard reset would renew.
             gripper = env.robots[0].gripper
             gripper.current_action = np.zeros_like(gripper.current_action)

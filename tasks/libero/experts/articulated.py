@@ -1,6 +1,6 @@
 """Skills for joints of the furniture: drawers (slides), doors (hinges) and stove knobs."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
@@ -16,6 +16,7 @@ PULL_TILTS = np.deg2rad([70, 65, 75, 60, 80, 55, 85, 50])  # from vertical; stee
 PULL_DEPTHS = (0.0, -0.004, -0.008)  # m past the middle of the bar
 PULL_OFFSETS = (0.0, 0.008, -0.008, 0.016, -0.016, 0.022, -0.022)  # m along the closing axis
 PUSH_TILT = np.deg2rad(40)  # the palm stays outside, clear of the handles above
+PROUD = 0.008  # m above the walls of a drawer: more would catch on the cabinet
 FINGER = 0.012  # m, half the thickness of a finger, with some play
 LEAD = 0.10  # m (or rad): how far ahead of the joint the pushing hand is sent
 
@@ -86,25 +87,54 @@ class Joints:
         return pos, self.mover.arm.nearest_twin(rot, pos)
 
     def close_drawer(self, target: str) -> Actions:
-        """Push the handle with closed fingers."""
+        """Push the handle with closed fingers, after pushing flat what sticks out."""
         s, mv = self.scene, self.mover
-        _, out, bar = self._drawer(target)
-        mv.grip = CLOSED
+        joint, out, bar = self._drawer(target)
+        wall = s.points(s.geoms(s.m.jnt_bodyid[joint]))[:, 2].max()
+        for name in sorted(s.env.objects_dict):
+            if s.holds(["in", name, target]) and self._top(name) > wall + PROUD:
+                yield from self._tuck(name, out, wall)
+        center = (bar.min(0) + bar.max(0)) / 2
+        start, rot = center + 0.06 * out, self._fist(out, center)
+        yield from mv.over(start, rot, self._height(start), tol=0.02)
+        yield from self._push(-out, rot, 60, lambda: s.holds(["close", target]))
+        yield from mv.goto(s.hand_pos + 0.08 * out + 0.05 * UP, rot, tol=0.03, steps=10)
+        return s.holds(["close", target])
+
+    def _top(self, name: str) -> float:
+        s = self.scene
+        return float(s.points(s.geoms(s.root(name)))[:, 2].max())
+
+    def _tuck(self, name: str, out: np.ndarray, wall: float) -> Actions:
+        """Drag an object that leans on the front wall of a drawer inward until it lies flat.
+
+        The fingers reach into it: pushed from outside, a bowl would tip over the wall.
+        """
+        s = self.scene
+        start = s.pos(name) + 0.03 * UP
+        rot = self._fist(out, start)
+        yield from self.mover.over(start, rot, self._height(start), tol=0.015)
+        yield from self._push(-out, rot, 20, lambda: self._top(name) < wall + PROUD)
+        yield from self.mover.goto(s.hand_pos + 0.08 * (out + UP), rot, tol=0.03, steps=10)
+
+    def _fist(self, out: np.ndarray, pos: np.ndarray) -> np.ndarray:
+        """Close the hand for pushing against `out`; returns its orientation (3, 3)."""
+        self.mover.grip = CLOSED
         side = np.cross(UP, out)
         approach = -out * np.sin(PUSH_TILT) - UP * np.cos(PUSH_TILT)
         rot = np.stack([side, np.cross(approach, side), approach], axis=1)
-        center = (bar.min(0) + bar.max(0)) / 2
-        rot = mv.arm.nearest_twin(rot, center)
-        start = center + 0.06 * out
-        yield from mv.over(start, rot, self._height(start), tol=0.02)
-        line = s.hand_pos
-        for _ in range(60):
-            if s.holds(["close", target]):
-                break
-            ahead = (s.hand_pos - line) @ out - LEAD
-            yield mv.toward(line + ahead * out, rot, speed=0.7)
-        yield from mv.goto(s.hand_pos + 0.08 * out + 0.05 * UP, rot, tol=0.03, steps=10)
-        return s.holds(["close", target])
+        return self.mover.arm.nearest_twin(rot, pos)
+
+    def _push(
+        self, way: np.ndarray, rot: np.ndarray, steps: int, done: Callable[[], bool]
+    ) -> Actions:
+        """Move along `way` (3,) on the present line until `done` or for some steps."""
+        line = self.scene.hand_pos
+        for _ in range(steps):
+            if done():
+                return
+            ahead = (self.scene.hand_pos - line) @ way + LEAD
+            yield self.mover.toward(line + ahead * way, rot, speed=0.7)
 
     # ---- doors
     def close_door(self, target: str) -> Actions:

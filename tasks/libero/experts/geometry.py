@@ -1,9 +1,10 @@
 """Small pieces of geometry: rotations and height maps of point clouds."""
 
+import mujoco
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 CELL = 0.006  # m; height-map resolution, about half the thickness of a bowl wall or a finger pad
+TOUCH = 0.006  # m; points this near to the highest contact share the load
 UP = np.array([0.0, 0.0, 1.0])
 # Orientation of a hand that points straight down, as columns: closing axis (+y of the world),
 # lateral axis (+x), approach axis (-z). It is the arm's rest orientation.
@@ -12,12 +13,18 @@ DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 def rotvec(rot: np.ndarray) -> np.ndarray:
     """Axis times angle (rad), shape (3,), of a rotation matrix (3, 3)."""
-    return Rotation.from_matrix(rot).as_rotvec()
+    quat, vec = np.empty(4), np.empty(3)
+    mujoco.mju_mat2Quat(quat, rot.ravel())
+    mujoco.mju_quat2Vel(vec, quat, 1.0)
+    return vec
 
 
 def about(axis: np.ndarray, angle: float) -> np.ndarray:
     """Rotation matrix (3, 3) of `angle` rad about the unit vector `axis` (3,)."""
-    return Rotation.from_rotvec(np.asarray(axis) * angle).as_matrix()
+    quat, rot = np.empty(4), np.empty(9)
+    mujoco.mju_axisAngle2Quat(quat, np.asarray(axis, float), angle)
+    mujoco.mju_quat2Mat(rot, quat)
+    return rot.reshape(3, 3)
 
 
 def thin(points: np.ndarray, cell: float) -> np.ndarray:
@@ -36,6 +43,7 @@ class HeightMap:
         """Map `points` (N, 3) around `center` (2,) out to `half` m; empty cells are at `floor`."""
         self.origin = np.asarray(center[:2]) - half
         self.size = int(np.ceil(2 * half / CELL))
+        self.floor = floor
         self.grid = np.full((self.size, self.size), floor)
         cells = self._cells(points[:, :2])
         ok = ((cells >= 0) & (cells < self.size)).all(1)
@@ -44,15 +52,29 @@ class HeightMap:
     def _cells(self, xy: np.ndarray) -> np.ndarray:
         return np.floor((xy - self.origin) / CELL).astype(int)
 
-    def drop(self, bottom: np.ndarray, shifts: np.ndarray) -> np.ndarray:
-        """How far (m, up positive) a body moves vertically until it rests on the map.
+    def lowest(self, xy: np.ndarray) -> float:
+        """Lowest surface (m) under the places (K, 2); empty cells count only if all are empty."""
+        cells = np.clip(self._cells(xy), 0, self.size - 1)
+        heights = self.grid[cells[:, 0], cells[:, 1]]
+        known = heights > self.floor
+        return float(heights[known].min() if known.any() else self.floor)
+
+    def drop(self, bottom: np.ndarray, shifts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How a body comes to rest on the map if it only moves vertically.
 
         `bottom` (N, 3) is the body's lower surface in world coordinates; `shifts` (K, 2) are
-        horizontal displacements tried for it. Returns (K,).
+        horizontal displacements tried for it. Returns how far it moves, (K,), m, up positive,
+        and how far the middle of the contacts is from the middle of the body, (K,), m: the body
+        tips over if that is much.
         """
         cells = self._cells(bottom[None, :, :2] + shifts[:, None, :])
         cells = np.clip(cells, 0, self.size - 1)
-        return (self.grid[cells[..., 0], cells[..., 1]] - bottom[None, :, 2]).max(1)
+        rise = self.grid[cells[..., 0], cells[..., 1]] - bottom[:, 2]
+        top = rise.max(1)
+        contact = (rise > top[:, None] - TOUCH).astype(float)
+        middle = bottom[:, :2] - bottom[:, :2].mean(0)
+        lean = np.linalg.norm(contact @ middle, axis=1) / contact.sum(1)
+        return top, lean
 
 
 def lower_surface(points: np.ndarray) -> np.ndarray:

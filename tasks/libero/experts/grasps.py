@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from .geometry import DOWN, UP, about, thin
 MAX_WIDTH = 0.068  # m between the contacts; the fingers open to 0.077
 PAD_HALF = 0.010  # m; half the side of a finger pad
 FINGER_TIP = 0.0125  # m from the grip site to below the finger tips, with 3 mm to spare
+DESCENT = (0.0, 0.05, 0.10)  # m above the grasp: the hand must be free there too
 MAX_WEDGE = 0.8  # change of width per length along the pads; about the friction cone
 YAWS = 12
 DEPTHS = (0.005, 0.010, 0.018, 0.026, 0.034)  # m below the top of the object
@@ -50,18 +52,22 @@ def hand_overlap(points: np.ndarray, pos: np.ndarray, rot: np.ndarray) -> int:
     return int(((local > low) & (local < high)).all(2).sum())
 
 
-def hand_surface(pos: np.ndarray, rot: np.ndarray) -> np.ndarray:
-    """Points (N, 3) on the fingers and the palm of the open hand at a pose, world frame."""
+@cache
+def _hand_points() -> np.ndarray:
+    """Surface points (N, 3) of the fingers and the palm in the grip frame, 6 mm apart."""
     parts = []
     for low, high in HAND_BOXES[:3]:
-        axes = [
-            np.linspace(a, b, int(np.ceil((b - a) / 0.006)) + 1)
-            for a, b in zip(low, high, strict=True)
-        ]
+        counts = np.ceil((high - low) / 0.006).astype(int) + 1
+        axes = [np.linspace(a, b, n) for a, b, n in zip(low, high, counts, strict=True)]
         grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
         edge = (np.isclose(grid, low) | np.isclose(grid, high)).any(1)
         parts.append(grid[edge])
-    return np.concatenate(parts) @ rot.T + pos
+    return np.concatenate(parts)
+
+
+def hand_surface(pos: np.ndarray, rot: np.ndarray) -> np.ndarray:
+    """Points (N, 3) on the fingers and the palm of the open hand at a pose, world frame."""
+    return _hand_points() @ rot.T + pos
 
 
 def top_grasps(obj: np.ndarray, obstacles: np.ndarray, tilt: Tilt) -> Iterator[Grasp]:
@@ -90,7 +96,8 @@ def top_grasps(obj: np.ndarray, obstacles: np.ndarray, tilt: Tilt) -> Iterator[G
         for straight in candidates:
             rot = tilt(straight.rot, straight.pos)
             grasp = replace(straight, rot=about(rot[:, axis], angle) @ rot)
-            if not hand_overlap(scenery, grasp.pos, grasp.rot):
+            way_down = (grasp.pos + rise * UP for rise in DESCENT)
+            if not any(hand_overlap(scenery, pos, grasp.rot) for pos in way_down):
                 yield grasp
 
 

@@ -9,8 +9,8 @@ from .placements import Placement, Placer
 from .scene import Scene
 
 CLEAR = 0.04  # m above everything on the way
-EASY_DROP = 0.06  # m; a grasp that lets the object down from less is good enough
-MAX_TRIES = 10  # grasps looked at for a better one
+EASY = 0.12  # cost of placing; a grasp with less is good enough
+MAX_TRIES = 6  # grasps looked at for a better one
 NO_PLACE = 1.0  # penalty of a grasp with which the object cannot be placed
 SLIP = 0.025  # m between hand and object: beyond this the object is lost
 
@@ -99,7 +99,7 @@ class Hands:
         shifts = np.concatenate(
             [np.zeros((1, 2)), *(rays * r for r in np.arange(0.02, 0.15, 0.01))]
         )
-        free = np.flatnonzero(ground.drop(lower_surface(obj), shifts) < 0.03)
+        free = np.flatnonzero(ground.drop(lower_surface(obj), shifts)[0] < 0.03)
         return shifts[free[0]] if len(free) and free[0] > 0 else None
 
     def _choose(self, name: str, target: str, inside: bool) -> Grasp | None:
@@ -125,7 +125,7 @@ class Hands:
             value = grasp.score - (NO_PLACE if spot is None else spot.cost)
             if value > best:
                 choice, best = grasp, value
-            if (spot is not None and spot.drop < EASY_DROP) or len(seen) >= MAX_TRIES:
+            if (spot is not None and spot.cost < EASY) or len(seen) >= MAX_TRIES:
                 break
         if choice is None:
             self._failed.pop(name, None)  # everything was tried: start again
@@ -154,6 +154,7 @@ class Hands:
         s, mv = self.scene, self.mover
         spot = Placer(s, name, target, inside).best(s.hand_pos, s.hand_rot)
         if spot is None:
+            self.held = None  # the next attempt takes another grasp
             return False
         if not (yield from self._carry(name, spot)):
             return False

@@ -11,6 +11,9 @@ from .scene import Scene
 REACH = 0.28  # m; half side of the height map around the target
 HAND_GAP = 0.006  # m between the hand and what it would touch first
 STEP = 0.008  # m between the candidate positions
+MAX_STEPS = 9  # to each side: bounds the planning time in large regions
+BALANCED = 0.015  # m between the middles of the body and of its contacts: stands well
+GOOD = 0.08  # cost; turning the object is only tried when nothing cheaper was found without
 YAWS = (0.0, np.pi / 4, -np.pi / 4, np.pi / 2, -np.pi / 2)
 
 
@@ -20,7 +23,6 @@ class Placement:
 
     shift: np.ndarray  # (3,), m, world: displacement of the grip site
     yaw: float  # rad about the vertical through the grip site
-    drop: float  # m of free fall when the fingers open there
     cost: float
 
 
@@ -37,6 +39,9 @@ class Placer:
         world = scene.points_near(scene.others(body), center, REACH)
         self._ground = HeightMap(world, center, REACH, floor=center[2] - 0.3)
         self._spots = _spots(scene, target)
+        # Under the inner half: a region may reach beyond the surface that it lies on.
+        inner = np.abs(self._spots - center[:2]) <= np.ptp(self._spots, axis=0) / 4 + STEP
+        self._floor = self._ground.lowest(self._spots[inner.all(1)])
 
     def best(self, grip: np.ndarray, rot: np.ndarray) -> Placement | None:
         """Best placement for an object held at grip-site pose (3,), (3, 3); None if there is none.
@@ -45,11 +50,11 @@ class Placer:
         """
         best = None
         for yaw in YAWS:
-            if best is not None and best.drop < 0.03 and abs(yaw) > 0.1:
-                break  # turning is only worth it when nothing good was found without
             found = self._turned(grip, rot, yaw)
             if found is not None and (best is None or found.cost < best.cost):
                 best = found
+            if best is not None and best.cost < GOOD:
+                break
         return best
 
     def _turned(self, grip: np.ndarray, rot: np.ndarray, yaw: float) -> Placement | None:
@@ -57,17 +62,19 @@ class Placer:
         obj = (self._obj - grip) @ turn.T + grip
         origin = turn @ (self._origin - grip) + grip
         shifts = spots - origin[:2]
-        rest = ground.drop(lower_surface(obj), shifts)
+        rest, lean = ground.drop(lower_surface(obj), shifts)
         hand = lower_surface(hand_surface(grip, turn @ rot))
-        drop = np.maximum(ground.drop(hand, shifts) + HAND_GAP - rest, 0.0)
+        drop = np.maximum(ground.drop(hand, shifts)[0] + HAND_GAP - rest, 0.0)
         ok = _satisfies(self._scene, self._target, self._inside, np.c_[spots, origin[2] + rest])
         if not ok.any():
             return None
-        # A low rest is a flat one; tipping over is worst, falling worse than off the middle.
+        # Tipping over is worst, then a high rest, falling, and being off the middle.
         off = np.linalg.norm(spots - spots[0], axis=1)
-        cost = off + 4.0 * (rest - rest[ok].min()) + drop + 0.01 * abs(yaw)
+        high = rest + obj[:, 2].min() - self._floor
+        cost = off + 2.0 * high + drop + 3.0 * np.maximum(lean - BALANCED, 0.0) + 0.01 * abs(yaw)
         k = np.flatnonzero(ok)[np.argmin(cost[ok])]
-        return Placement(np.r_[shifts[k], rest[k] + drop[k]], yaw, float(drop[k]), float(cost[k]))
+        shift = np.r_[shifts[k], rest[k] + drop[k]]
+        return Placement(shift, yaw, float(cost[k]))
 
 
 def _spots(scene: Scene, target: str) -> np.ndarray:
@@ -77,7 +84,8 @@ def _spots(scene: Scene, target: str) -> np.ndarray:
         return scene.pos(target)[:2] + ring
     center, axes, half = scene.region(target)
     extent = np.abs(axes) @ half
-    steps = [np.arange(STEP, e, STEP) for e in extent[:2]]
+    steps = [np.arange(1, MAX_STEPS + 1) * max(STEP, e / (MAX_STEPS + 1)) for e in extent[:2]]
+    steps = [s[s < e] for s, e in zip(steps, extent, strict=False)]
     axis = [np.r_[0.0, s, -s] for s in steps]
     grid = np.stack(np.meshgrid(*axis, indexing="ij"), -1).reshape(-1, 2)
     return center[:2] + grid

@@ -140,23 +140,31 @@ class Scene:
     def _sample_surface(self, geom: int, step: float) -> np.ndarray:
         """Surface points of one geom in its own frame."""
         m = self.m
-        kind, size = m.geom_type[geom], m.geom_size[geom]
-        if kind == mujoco.mjtGeom.mjGEOM_MESH:
-            mesh = m.geom_dataid[geom]
-            first, count = m.mesh_vertadr[mesh], m.mesh_vertnum[mesh]
-            vert = m.mesh_vert[first : first + count]
-            return thin(vert[:: max(1, count // MAX_MESH_POINTS)], step / 2)
-        half = {
-            mujoco.mjtGeom.mjGEOM_SPHERE: size[[0, 0, 0]],
-            mujoco.mjtGeom.mjGEOM_CAPSULE: np.array([size[0], size[0], size[0] + size[1]]),
-            mujoco.mjtGeom.mjGEOM_CYLINDER: size[[0, 0, 1]],
-        }.get(mujoco.mjtGeom(kind), size)
-        axes = [np.linspace(-h, h, max(2, int(np.ceil(2 * h / step)) + 1)) for h in half]
-        grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-        face = (np.abs(np.abs(grid) - half) < 1e-9).any(1)
-        if kind == mujoco.mjtGeom.mjGEOM_BOX:
-            return grid[face]
-        radius = np.hypot(grid[:, 0] / half[0], grid[:, 1] / half[1])
-        if kind == mujoco.mjtGeom.mjGEOM_ELLIPSOID or kind == mujoco.mjtGeom.mjGEOM_SPHERE:
-            radius = np.linalg.norm(grid / half, axis=1)
-        return grid[radius <= 1.0 + 1e-9]
+        kind = mujoco.mjtGeom(m.geom_type[geom])
+        if kind != mujoco.mjtGeom.mjGEOM_MESH:
+            return primitive_surface(kind, tuple(m.geom_size[geom]), step)
+        mesh = m.geom_dataid[geom]
+        first, count = m.mesh_vertadr[mesh], m.mesh_vertnum[mesh]
+        vert = m.mesh_vert[first : first + count]
+        return thin(vert[:: max(1, count // MAX_MESH_POINTS)], step / 2)
+
+
+@lru_cache(maxsize=4096)
+def primitive_surface(kind: mujoco.mjtGeom, size: tuple[float, ...], step: float) -> np.ndarray:
+    """Points (N, 3), m, about `step` apart, on a box or filling a round shape, in its frame.
+
+    Kept between episodes: the same shapes come again after every reset.
+    """
+    radius, length = size[0], size[1]
+    half = {
+        mujoco.mjtGeom.mjGEOM_SPHERE: np.full(3, radius),
+        mujoco.mjtGeom.mjGEOM_CAPSULE: np.array([radius, radius, radius + length]),
+        mujoco.mjtGeom.mjGEOM_CYLINDER: np.array([radius, radius, length]),
+    }.get(kind, np.array(size))
+    axes = [np.linspace(-h, h, max(2, int(np.ceil(2 * h / step)) + 1)) for h in half]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+    if kind == mujoco.mjtGeom.mjGEOM_BOX:
+        return grid[(np.abs(np.abs(grid) - half) < 1e-9).any(1)]
+    flat = kind in (mujoco.mjtGeom.mjGEOM_CAPSULE, mujoco.mjtGeom.mjGEOM_CYLINDER)
+    scaled = (grid / half)[:, :2] if flat else grid / half
+    return grid[np.linalg.norm(scaled, axis=1) <= 1.0 + 1e-9]
