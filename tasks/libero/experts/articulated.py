@@ -6,8 +6,8 @@ from itertools import product
 import numpy as np
 
 from .geometry import DOWN, UP, about
-from .grasps import hand_overlap, top_grasps
-from .motion import CLOSED, OPEN, Actions, Mover
+from .grasps import Grasp, hand_overlap, top_grasps
+from .motion import CLOSED, OPEN, Actions, Mover, Moves
 from .pick_place import corridor_top
 from .scene import Scene
 
@@ -72,7 +72,7 @@ class Joints:
         local = np.abs(near - center)
         grasped = (local @ np.abs(out) < 0.02) & (local[:, 2] < 0.014)
         solid = near[~grasped & (local[:, 2] < 0.2)]
-        best, least = None, np.inf
+        best, least = (center, DOWN), np.inf
         for tilt, depth, off in product(PULL_TILTS, PULL_DEPTHS, PULL_OFFSETS):
             approach = -out * np.sin(tilt) - UP * np.cos(tilt)
             closing = UP * np.sin(tilt) - out * np.cos(tilt)
@@ -105,7 +105,7 @@ class Joints:
         s = self.scene
         return float(s.points(s.geoms(s.root(name)))[:, 2].max())
 
-    def _tuck(self, name: str, out: np.ndarray, wall: float) -> Actions:
+    def _tuck(self, name: str, out: np.ndarray, wall: float) -> Moves:
         """Drag an object that leans on the front wall of a drawer inward until it lies flat.
 
         The fingers reach into it: pushed from outside, a bowl would tip over the wall.
@@ -127,7 +127,7 @@ class Joints:
 
     def _push(
         self, way: np.ndarray, rot: np.ndarray, steps: int, done: Callable[[], bool]
-    ) -> Actions:
+    ) -> Moves:
         """Move along `way` (3,) on the present line until `done` or for some steps."""
         line = self.scene.hand_pos
         for _ in range(steps):
@@ -194,7 +194,7 @@ class Joints:
                 return True
         return False
 
-    def _knob_grasps(self, joint: int, target: str) -> Iterator:
+    def _knob_grasps(self, joint: int, target: str) -> Iterator[Grasp]:
         s, arm = self.scene, self.mover.arm
         knob = s.geoms(s.m.jnt_bodyid[joint])
         pts = s.points(knob)

@@ -1,15 +1,22 @@
 """The interface of the scripted experts."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from .plan import Planner
 from .scene import Scene
 
+if TYPE_CHECKING:
+    from libero.libero.envs.bddl_base_domain import BDDLBaseDomain
+
 
 class Expert:
     """Closed-loop demonstrator for any LIBERO task; it reads the simulator and never steps it."""
 
-    def __init__(self, env) -> None:
+    def __init__(self, env: BDDLBaseDomain) -> None:
         """`env`: a robosuite-level LIBERO problem (BDDLBaseDomain), reset, init state set."""
         self._planner = Planner(Scene(env))
         self._actions = self._planner.actions()

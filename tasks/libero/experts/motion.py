@@ -1,6 +1,6 @@
 """Closed-loop hand motions: generators that yield one action per control step."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 
 import numpy as np
 
@@ -14,7 +14,9 @@ ROT_SCALE = 0.5  # rad
 MAX_TURN = 0.7  # of the rotational action; faster turns shake the held object
 OPEN, CLOSED = -1.0, 1.0
 
-Actions = Iterator[np.ndarray]
+# Yields actions (7,); the value tells whether the skill succeeded.
+Actions = Generator[np.ndarray, None, bool]
+Moves = Generator[np.ndarray, None, None]  # the same without a value
 
 
 class Stall:
@@ -23,7 +25,8 @@ class Stall:
     def __init__(self, scene: Scene, patience: int) -> None:
         """`patience`: control steps without motion before it says so."""
         self._scene, self._patience = scene, patience
-        self._still, self._last = 0, None
+        self._still = 0
+        self._last: tuple[np.ndarray, np.ndarray] | None = None
 
     def __call__(self) -> bool:
         """To be called once per control step."""
@@ -117,14 +120,14 @@ class Mover:
             yield self.toward(goal, rot, landing if near else speed)
         return False
 
-    def wait(self, steps: int, rot: np.ndarray | None = None) -> Actions:
+    def wait(self, steps: int, rot: np.ndarray | None = None) -> Moves:
         """Hold the present pose."""
         pos = self.scene.hand_pos
         rot = self.scene.hand_rot if rot is None else rot
         for _ in range(steps):
             yield self.toward(pos, rot)
 
-    def close(self, rot: np.ndarray) -> Actions:
+    def close(self, rot: np.ndarray) -> Moves:
         """Close the fingers until they have met something and pressed on it."""
         self.grip = CLOSED
         pos, still, last = self.scene.hand_pos, 0, self.scene.opening
@@ -135,7 +138,7 @@ class Mover:
             if still >= 3:  # the commanded force still grows for some steps after contact
                 return
 
-    def open(self, rot: np.ndarray, steps: int = 5) -> Actions:
+    def open(self, rot: np.ndarray, steps: int = 5) -> Moves:
         """Open the fingers on the spot."""
         self.grip = OPEN
         yield from self.wait(steps, rot)

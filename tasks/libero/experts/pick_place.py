@@ -15,7 +15,9 @@ NO_PLACE = 1.0  # penalty of a grasp with which the object cannot be placed
 SLIP = 0.025  # m between hand and object: beyond this the object is lost
 
 
-def corridor_top(scene: Scene, start: np.ndarray, end: np.ndarray, skip, radius: float) -> float:
+def corridor_top(
+    scene: Scene, start: np.ndarray, end: np.ndarray, skip: tuple[int, ...], radius: float
+) -> float:
     """Highest surface (m, world z) within `radius` m of the segment between two points."""
     center = (start + end) / 2
     reach = np.abs(end - start)[:2].max() / 2 + radius
@@ -116,7 +118,8 @@ class Hands:
             # The hand keeps its lean while it carries: take the larger of both ends.
             return arm.leaning(straight, at, max(there, arm.lean(at + margin)))
 
-        choice, best, seen = None, -np.inf, []
+        choice, best = None, -np.inf
+        seen: list[Grasp] = []
         for grasp in top_grasps(obj, near, tilt):
             if self._has_failed(name, grasp) or any(_alike(grasp, other) for other in seen):
                 continue

@@ -78,6 +78,6 @@ class Planner:
         return True
 
     def _is_shut_drawer(self, target: str) -> bool:
-        if not self.scene.is_region(target) or self.scene.joint(target) is None:
+        if not self.scene.is_region(target) or self.scene.joint(target) < 0:
             return False
         return self.joints.opening(target) < AJAR

@@ -1,11 +1,17 @@
 """A read-only view of the simulator: names, poses, joints and collision geometry."""
 
+from __future__ import annotations
+
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
 
 from .geometry import thin
+
+if TYPE_CHECKING:
+    from libero.libero.envs.bddl_base_domain import BDDLBaseDomain
 
 ROBOT_PREFIXES = ("robot0", "gripper0", "mount0")
 # Surface sampling: fine enough for the 2 mm walls to be gap-free at the height-map resolution.
@@ -16,7 +22,7 @@ MAX_MESH_POINTS = 1500
 class Scene:
     """What the expert is allowed to know about the world; nothing here writes to it."""
 
-    def __init__(self, env) -> None:
+    def __init__(self, env: BDDLBaseDomain) -> None:
         """`env`: a reset LIBERO problem (BDDLBaseDomain)."""
         self.env = env
         self.m = env.sim.model._model
@@ -86,11 +92,11 @@ class Scene:
         name = self.env.object_sites_dict[region].parent_name
         return name if self.env.get_object(name) is not None else None
 
-    def joint(self, target: str) -> int | None:
-        """Id of the joint that moves a region or a fixture, None if nothing does."""
+    def joint(self, target: str) -> int:
+        """Id of the joint that moves a region or a fixture, -1 if nothing does."""
         item = self.env.object_sites_dict.get(target) or self.env.get_object(target)
         names = getattr(item, "joints", None)
-        return self.id(mujoco.mjtObj.mjOBJ_JOINT, names[0]) if names else None
+        return self.id(mujoco.mjtObj.mjOBJ_JOINT, names[0]) if names else -1
 
     def joint_value(self, joint: int) -> float:
         """Position of a hinge (rad) or slide (m) joint."""
@@ -106,7 +112,7 @@ class Scene:
         inside[body] = True
         for k in range(body + 1, self.m.nbody):  # parents come before their children
             inside[k] = inside[self.m.body_parentid[k]]
-        return tuple(g for g in self._geoms if inside[self.m.geom_bodyid[g]])
+        return tuple(int(g) for g in self._geoms if inside[self.m.geom_bodyid[g]])
 
     def geoms(self, body: int) -> tuple[int, ...]:
         """Collision geoms of a body and of everything attached to it."""
@@ -115,7 +121,7 @@ class Scene:
     def others(self, *excluded: tuple[int, ...]) -> tuple[int, ...]:
         """Collision geoms of everything but the robot and the excluded geoms."""
         out = set().union(*excluded)
-        return tuple(g for g in self._geoms if g not in out)
+        return tuple(int(g) for g in self._geoms if g not in out)
 
     def points(self, geoms: tuple[int, ...], step: float = FINE) -> np.ndarray:
         """Surface points (N, 3), m, world, about `step` apart."""
