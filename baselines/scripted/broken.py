@@ -59,7 +59,11 @@ class FrozenPolicy(_Adaptive):
 
 
 class WrongGripperPolicy(ExpertPolicy):
-    """The expert with the gripper's sign flipped: the most common convention bug of the field."""
+    """The expert with the gripper's sign flipped: the most common convention bug of the field.
+
+    It loses wherever something must be gripped from outside. It can lift a bowl: fingers that go
+    in closed and open inside hold it by its walls; and pushing needs no gripper at all.
+    """
 
     spec = ExpertPolicy.spec.model_copy(update={"about": "the expert, its gripper sign flipped"})
 
