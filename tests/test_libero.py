@@ -48,19 +48,24 @@ def test_listing_tasks_imports_no_simulator() -> None:
 
 
 LIVE = """
-import json, sys
+import json
 import numpy as np
 from tests.naive import CAMERAS, NaiveEnvironment
 from wambench import plugins
-naive = NaiveEnvironment("libero_goal", 7, 256)
+TASK = 7  # turn on the stove: its burner glows when it is on
+naive = NaiveEnvironment("libero_goal", TASK, 256)
 suite = plugins.make_suite("libero_goal")
-ours = suite.open(suite.tasks()[7], "exact")
+ours = suite.open(suite.tasks()[TASK], "exact")
+knob = ours._env.sim.model.get_joint_qpos_addr(ours._env.get_object("flat_stove_1").joints[0])
 generator = np.random.default_rng(0)
-out = {"frames": [], "proprio": [], "states": []}
-for init_state in (3, 1):  # the second after a soft reset of ours and a hard one of LIBERO's
+out = {"frames": [], "proprio": [], "states": [], "glow": []}
+kept = []
+for init_state, on in ((3, False), (0, True), (1, False)):  # resets: ours soft, LIBERO's hard
+    for states in (naive.init_states, ours._init_states):
+        states[init_state, 1 + knob] = 1.0 if on else 0.0
     seen = naive.begin(init_state, 0)
     ours.reset(init_state, 0)
-    for step in range(13):
+    for step in range(9):
         if step:
             action = np.append(generator.uniform(-1, 1, 6), generator.choice([-1.0, 1.0]))
             naive.look = step % 4 == 0
@@ -69,21 +74,29 @@ for init_state in (3, 1):  # the second after a soft reset of ours and a hard on
             out["states"].append(bool((naive.state() == ours._env.sim.get_state().flatten()).all()))
         if naive.look:
             drawn = ours.draw(ours.snapshot(), list(CAMERAS), (256, 256))
+            kept.append((ours.snapshot(), drawn))
+            out["glow"].append(float(ours.snapshot()[-1]) > 0)
             out["frames"] += [
                 bool((seen[n][::-1] == drawn[c]).all()) for c, n in CAMERAS.items()
             ]
             read = ours.proprio(["eef_pos", "eef_quat", "gripper_qpos", "joint_pos"])
             out["proprio"] += [bool((seen["robot0_" + n] == v).all()) for n, v in read.items()]
+again = [ours.draw(snapshot, list(CAMERAS), (256, 256)) for snapshot, _ in kept]
+out["afterwards"] = [
+    bool((new[c] == old[c]).all()) for new, (_, old) in zip(again, kept) for c in CAMERAS
+]
 print(json.dumps(out))
 """
 
 
 def test_live_frames_proprioception_and_states_equal_liberos_own() -> None:
-    """Bit for bit, from the first look on, over a soft reset, with random actions."""
+    """Bit for bit, over soft resets, with random actions, with a stove that is off, on and off."""
     found = in_process(LIVE)
     assert len(found["states"]) == 24 and all(found["states"])
-    assert len(found["frames"]) >= 14 and all(found["frames"])
-    assert len(found["proprio"]) >= 28 and all(found["proprio"])
+    assert found["glow"] == [False] * 3 + [True] * 3 + [False] * 3
+    assert len(found["frames"]) == 18 and all(found["frames"]), found["frames"]
+    assert len(found["proprio"]) == 36 and all(found["proprio"])
+    assert len(found["afterwards"]) == 18 and all(found["afterwards"]), "frames drawn afterwards"
 
 
 SEEDS = """

@@ -26,25 +26,39 @@ class FrameDrawer:
         model: the compiled scene.
         rendering: "exact" or "lean".
         visual_group: the geom group that is shown.
+        switched_sites: sites whose opacity is given anew for each frame.
     """
 
     def __init__(
-        self, model: mujoco.MjModel, rendering: str, visual_group: int = VISUAL_GROUP
+        self,
+        model: mujoco.MjModel,
+        rendering: str,
+        visual_group: int = VISUAL_GROUP,
+        switched_sites: Sequence[int] = (),
     ) -> None:
         self._model = model
         self._rendering = rendering
         self._visual_group = visual_group
+        self._switched_sites = list(switched_sites)
         self._data = mujoco.MjData(model)
         self._canvas: _Canvas | None = None
 
     def draw(
-        self, qpos: ArrayLike, cameras: Sequence[str], size: tuple[int, int]
+        self, qpos: ArrayLike, lit: ArrayLike, cameras: Sequence[str], size: tuple[int, int]
     ) -> Mapping[str, NDArray[np.uint8]]:
-        """Return camera -> uint8 [H, W, 3], upright, of the scene at ``qpos`` [nq]."""
+        """Return camera -> uint8 [H, W, 3], upright, of the scene at ``qpos`` [nq].
+
+        ``lit``: opacity of each switched site. The model is the simulation's own, which has its
+        sites back as they were afterwards.
+        """
         canvas = self._canvas_for(size)
         self.kinematics(qpos)
         ids = {name: self._model.camera(name).id for name in cameras}
-        return {name: canvas.draw(self._data, camera, size) for name, camera in ids.items()}
+        before = self._model.site_rgba[self._switched_sites, 3]
+        self._model.site_rgba[self._switched_sites, 3] = lit
+        frames = {name: canvas.draw(self._data, camera, size) for name, camera in ids.items()}
+        self._model.site_rgba[self._switched_sites, 3] = before
+        return frames
 
     def kinematics(self, qpos: ArrayLike) -> mujoco.MjData:
         """Return the scratch data with bodies, sites, cameras and lights placed for ``qpos``."""

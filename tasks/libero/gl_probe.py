@@ -21,7 +21,7 @@ def main(backend: str) -> None:
     from tasks.libero.camera import FrameDrawer
 
     drawer = FrameDrawer(mujoco.MjModel.from_xml_string(SCENE), "exact", visual_group=0)
-    frame = drawer.draw([], ["c"], (64, 64))["c"]
+    frame = drawer.draw([], [], ["c"], (64, 64))["c"]
     if frame.std() < 1:
         raise SystemExit("the frame is blank")
     print(f"{drawer.renderer}, frame {hashlib.md5(frame.tobytes()).hexdigest()[:8]}")

@@ -40,7 +40,9 @@ class LiberoSimulator(Simulator):
         self._env: Any = wrapper.env
         self._init_states = init_states
         self._stepper = Stepper(self._env)
-        self._drawer = FrameDrawer(self._env.sim.model._model, rendering)
+        self._drawer = FrameDrawer(
+            self._env.sim.model._model, rendering, switched_sites=self._stepper.switched_sites
+        )
         self._expert: Any = None
         self._observed: Observed | None = None
 
@@ -65,15 +67,16 @@ class LiberoSimulator(Simulator):
         return bool(self._env._check_success())
 
     def snapshot(self) -> NDArray[np.float64]:
-        """Positions [nq] that the cameras see."""
+        """Positions [nq] that the cameras see, then the opacity of switched sites."""
         assert self._observed is not None
-        return self._observed.drawn
+        return np.concatenate([self._observed.drawn, self._observed.lit])
 
     def draw(
         self, snapshot: NDArray[np.float64], cameras: Sequence[str], size: tuple[int, int]
     ) -> Mapping[str, NDArray[np.uint8]]:
         """Draw upright frames; see :class:`FrameDrawer`."""
-        frames = self._drawer.draw(snapshot, [CAMERAS[c] for c in cameras], size)
+        qpos, lit = np.split(snapshot, [self._env.sim.model.nq])
+        frames = self._drawer.draw(qpos, lit, [CAMERAS[c] for c in cameras], size)
         return {name: frames[CAMERAS[name]] for name in cameras}
 
     def proprio(self, names: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:

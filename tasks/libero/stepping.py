@@ -36,10 +36,18 @@ ARM_DIMENSIONS = 6  # of an OSC_POSE action; the seventh is the gripper
 
 @dataclass(frozen=True)
 class Observed:
-    """What sensors see: ``drawn`` [nq] shown by the kinematics, ``read`` [nq] by joint encoders."""
+    """What sensors see.
+
+    Attributes:
+        drawn: [nq] positions that the kinematics, and so the cameras, show.
+        read: [nq] positions that the joint encoders give.
+        lit: [number of switched sites] opacity of what LIBERO shows or hides by an object's state
+            (the glow of a stove that is on).
+    """
 
     drawn: NDArray[np.float64]
     read: NDArray[np.float64]
+    lit: NDArray[np.float64]
 
 
 class Stepper:
@@ -49,6 +57,12 @@ class Stepper:
         self._env = env
         self._model, self._data = env.sim.model._model, env.sim.data._data
         self._initializers = list(env.object_property_initializers)
+        self._site_rgba = self._model.site_rgba.copy()
+        self.switched_sites = [
+            env.sim.model.site_name2id(site)
+            for name in dict.fromkeys(env.visualization_sites_list)
+            for site, _ in env.get_object(name).object_properties["vis_site_names"].values()
+        ]
 
     def reset(self, times: int, init_state: NDArray[np.float64]) -> Observed:
         """Reset and set a state [1 + nq + nv]; ends as a hard reset would, bit for bit.
@@ -70,13 +84,14 @@ class Stepper:
             env.sim.forward()  # building the render context
             env._reset_internal()
             env.sim.forward()
+            self._model.site_rgba[:] = self._site_rgba
             env.visualize(vis_settings=dict.fromkeys(env._visualizations, False))
         env.sim.set_state_from_flattened(init_state)
         env.sim.forward()
         env._post_process()
         self._look_up()
         qpos = self._data.qpos.copy()
-        return Observed(qpos, qpos)
+        return Observed(qpos, qpos, self._lit())
 
     def step(self, action: NDArray[np.float64]) -> Observed:
         """Advance by one control step with an OSC_POSE action [7]; returns what sensors saw."""
@@ -93,8 +108,12 @@ class Stepper:
             else:
                 mujoco.mj_step2(model, data)
         env.cur_time += env.control_timestep
+        lit = self._lit()  # sensors fired before this step's outcome was shown
         env._post_process()  # not _post_action: its reward evaluates the goal, which success() does
-        return Observed(drawn, read)
+        return Observed(drawn, read, lit)
+
+    def _lit(self) -> NDArray[np.float64]:
+        return self._model.site_rgba[self.switched_sites, 3].astype(np.float64)
 
     def _look_up(self) -> None:
         """Note what robosuite looks up by name in every substep; it builds controllers anew."""
