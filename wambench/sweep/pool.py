@@ -14,6 +14,7 @@ from wambench.sweep.schedule import TaskName
 from wambench.sweep.worker import Progress, SimulatorWorker, first_line
 
 POLL_SECONDS = 1.0
+OPENING_SECONDS = 600.0  # a scene compiles in 6 s, but not on a machine that is busy otherwise
 
 # "watch": a thread of its own, so that a worker answers while its simulator runs. Ray's type stubs
 # do not know the argument.
@@ -126,7 +127,9 @@ class Pool:
             slot.progress_reference = None
             if seen != slot.progress:
                 slot.progress, slot.moved_at = seen, monotonic()
-        if monotonic() - slot.moved_at < self._stall_seconds:
+        running = slot.doing == "run"
+        limit = self._stall_seconds if running else max(self._stall_seconds, OPENING_SECONDS)
+        if monotonic() - slot.moved_at < limit:
             return None
         self.kill(slot)
         asking = slot.progress is not None and slot.progress.asking_policy
@@ -134,5 +137,5 @@ class Pool:
         return Event(
             slot,
             kind="policy stalled" if asking else "stalled",
-            message=f"no progress for {self._stall_seconds:.0f} s {where}",
+            message=f"no progress for {limit:.0f} s {where}",
         )
