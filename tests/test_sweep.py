@@ -107,7 +107,7 @@ def test_each_fault_is_recorded_for_what_it_is(install: Install, tmp_path: Path)
     }
     file, run = tmp_path / "faults.yaml", tmp_path / "run"
     file.write_text(yaml.safe_dump(content))
-    result = wambench("sweep", file, "--out", run, "--stall-seconds", "5", "--attempts", "2")
+    result = wambench("sweep", file, "--out", run, "--stall-seconds", "8", "--attempts", "2")
     assert result.returncode == 2
     last = result.stderr.strip().splitlines()[-1]
     assert last.startswith("error: 2 cells failed by infrastructure 2 times each")
