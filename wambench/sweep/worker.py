@@ -76,13 +76,6 @@ class SimulatorWorker:
         """Where the episode is, asked from outside while it runs."""
         return self._progress
 
-    @ray.method(concurrency_group="watch")
-    def modules(self) -> list[str]:
-        """Top-level modules of this process (a test looks for torch)."""
-        import sys
-
-        return sorted({name.split(".")[0] for name in sys.modules})
-
     def asking(self, key: str, step: int) -> None:
         """Note that the policy has been asked."""
         self._progress = Progress(key, step, True)
