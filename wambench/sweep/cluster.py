@@ -62,6 +62,7 @@ class LocalRay(Cluster):
             object_store_memory=OBJECT_STORE_BYTES,
         )
         self._family: set[psutil.Process] = set()
+        # Ray starts these two as children of this process.
         self._vital = [p for p in psutil.Process().children() if p.name() in VITAL]
 
     def check(self) -> None:
@@ -80,7 +81,8 @@ class LocalRay(Cluster):
         healthy = all(process.is_running() for process in self._vital)
         if not healthy:
             self._kill_family()
-        ray.shutdown()
+        with contextlib.suppress(ray.exceptions.RayError):  # it cannot take leave of the dead
+            ray.shutdown()
         self._kill_family()
 
     def _kill_family(self) -> None:
@@ -104,6 +106,11 @@ def _init(where: str, remedy: str, **options: object) -> None:
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)  # type: ignore[arg-type]
+    except ray.exceptions.RayError as error:
+        # It came up and went down again before we were connected.
+        with contextlib.suppress(Exception):
+            ray.shutdown()
+        raise RayDied(f"while starting: {first_line(error)}") from None
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
         raise UserError(f"cannot start Ray {where}: {first_line(error)}; {remedy}") from None
     finally:

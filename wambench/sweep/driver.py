@@ -20,7 +20,7 @@ from wambench.sweep.pool import POLL_SECONDS, Event, Pool, Slot
 from wambench.sweep.progress import Reporter
 from wambench.sweep.schedule import Schedule, TaskName
 from wambench.sweep.sizing import Estimator
-from wambench.sweep.worker import Finished, ray_options
+from wambench.sweep.worker import Finished, first_line, ray_options
 from wambench.sweepfile import Plan
 
 RAY_RESTARTS = 3
@@ -82,9 +82,11 @@ def _one_life(driver: _Driver, options: SweepOptions) -> None:
     cluster = Cluster(options.ray_address) if options.ray_address else LocalRay(options.workers)
     try:
         driver.run(cluster)
-    except RayDied as error:
-        driver.lose_running("ray", str(error))
-        raise
+    except (RayDied, ray.exceptions.RayError) as error:
+        # Whatever call happened to be under way when Ray went away fails in its own manner.
+        reason = str(error) if isinstance(error, RayDied) else first_line(error)
+        driver.lose_running("ray", reason)
+        raise RayDied(reason) from None
     finally:
         cluster.stop()
 
@@ -176,6 +178,7 @@ class _Driver:
             try:
                 ray.get(loading)
             except (ray.exceptions.RayTaskError, ray.exceptions.RayActorError) as error:
+                self._cluster.check()
                 raise UserError(f"policy {label!r} fails to load: {_last_line(error)}") from None
 
     def _probe_suites(self) -> list[SuiteProbe]:
