@@ -111,7 +111,7 @@ def _init(where: str, remedy: str, **options: object) -> None:
         with contextlib.suppress(Exception):
             ray.shutdown()
         raise RayDied(f"while starting: {first_line(error)}") from None
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+    except Exception as error:  # Ray raises whatever its parts raise
         raise UserError(f"cannot start Ray {where}: {first_line(error)}; {remedy}") from None
     finally:
         # Ray replaces the handler by one that prints a stack and exits on the spot.

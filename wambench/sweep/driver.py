@@ -82,13 +82,26 @@ def _one_life(driver: _Driver, options: SweepOptions) -> None:
     cluster = Cluster(options.ray_address) if options.ray_address else LocalRay(options.workers)
     try:
         driver.run(cluster)
-    except (RayDied, ray.exceptions.RayError) as error:
+    except Exception as error:
         # Whatever call happened to be under way when Ray went away fails in its own manner.
-        reason = str(error) if isinstance(error, RayDied) else first_line(error)
+        reason = _why_ray_died(cluster, error)
+        if reason is None:
+            raise
         driver.lose_running("ray", reason)
         raise RayDied(reason) from None
     finally:
         cluster.stop()
+
+
+def _why_ray_died(cluster: Cluster, error: Exception) -> str | None:
+    """One line, or None if the error has nothing to do with Ray's death."""
+    if isinstance(error, ray.exceptions.RayError):
+        return first_line(error)
+    try:
+        cluster.check()
+    except RayDied as died:
+        return str(died)
+    return None
 
 
 class _Driver:
