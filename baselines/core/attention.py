@@ -1,0 +1,69 @@
+"""The one attention of all policies: queries read ``[cache | own]`` in a single softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class KV(NamedTuple):
+    """Keys and values of some tokens in one layer, [B, T, heads, head_dim], ready to be read.
+
+    Ready means after the key norm and the rotary embedding.
+    """
+
+    k: Tensor
+    v: Tensor
+
+
+KVCache = list[KV]
+"""One :class:`KV` per layer, in the order in which the layers run."""
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, past: KV | None = None, mask: Tensor | None = None
+) -> Tensor:
+    """Softmax attention of own tokens over cached and own tokens.
+
+    Args:
+        q: [B, Q, heads, head_dim].
+        k: own keys [B, K, kv_heads, head_dim]; ``heads`` is a multiple of ``kv_heads``.
+        v: own values, as ``k``.
+        past: cached keys and values of P tokens, read before the own ones.
+        mask: bool, broadcastable to [B, heads, Q, P + K]; True: may attend. None: all may.
+
+    Returns:
+        [B, Q, heads, head_dim], scaled by ``head_dim ** -0.5``.
+    """
+    if past is not None:
+        k, v = torch.cat([past.k, k], dim=1), torch.cat([past.v, v], dim=1)
+    out = F.scaled_dot_product_attention(
+        q.transpose(1, 2),
+        k.transpose(1, 2),
+        v.transpose(1, 2),
+        attn_mask=mask,
+        enable_gqa=q.shape[2] != k.shape[2],
+    )
+    return out.transpose(1, 2)
+
+
+def joined(caches: Sequence[KVCache]) -> KVCache:
+    """Several caches of the same layers, one after the other along the tokens."""
+    return [
+        KV(torch.cat([kv.k for kv in layer], dim=1), torch.cat([kv.v for kv in layer], dim=1))
+        for layer in zip(*caches, strict=True)
+    ]
+
+
+def tokens(cache: KVCache, start: int, stop: int | None = None) -> KVCache:
+    """The tokens ``start`` to ``stop`` of a cache, as views."""
+    return [KV(kv.k[:, start:stop], kv.v[:, start:stop]) for kv in cache]
+
+
+def cache_bytes(cache: KVCache) -> int:
+    """Memory of a cache in bytes."""
+    return sum(part.numel() * part.element_size() for kv in cache for part in kv)

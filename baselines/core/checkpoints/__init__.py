@@ -1,0 +1,1 @@
+"""Checkpoints: read without running code, audit every tensor, fill a model or nothing at all."""

@@ -1,0 +1,41 @@
+"""Rotary position embedding over several axes, on interleaved pairs of channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def rotary_table(
+    positions: Tensor, dims: Sequence[int], theta: float, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines of the angles ``position * theta ** (-2 i / dim)`` for every axis.
+
+    Args:
+        positions: [T, axes].
+        dims: channels of each axis (even); their sum is the head dimension.
+        theta: base of the frequencies.
+        dtype: the angles are computed in it. FLUX.2 uses the model's own dtype, so that a bf16
+            model was trained on coarse angles that a finer table would not reproduce; Wan uses
+            float64.
+
+    Returns:
+        cos and sin, each [T, head_dim / 2], float32.
+    """
+    positions = positions.to(dtype)
+    angles = []
+    for axis, dim in enumerate(dims):
+        exponent = torch.arange(0, dim, 2, dtype=dtype, device=positions.device) / dim
+        angles.append(positions[:, axis, None] * (1.0 / theta**exponent))
+    angle = torch.cat(angles, dim=1)
+    return angle.cos().float(), angle.sin().float()
+
+
+def rotate_pairs(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate channel pairs (2i, 2i + 1) of ``x`` [B, T, heads, head_dim]; float32 inside."""
+    cos, sin = (part[:, None] for part in table)
+    even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    turned = torch.stack([cos * even - sin * odd, sin * even + cos * odd], dim=-1)
+    return turned.flatten(-2).to(x.dtype)
