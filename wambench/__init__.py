@@ -6,6 +6,7 @@ Everything a plug-in author needs is importable from here; modules below may mov
 from wambench.contract import (
     ActionSpec,
     EpisodeStart,
+    Needs,
     Observation,
     PolicySpec,
     ProprioField,
@@ -19,6 +20,7 @@ __all__ = [
     "ActionSpec",
     "Check",
     "EpisodeStart",
+    "Needs",
     "Observation",
     "Policy",
     "PolicySpec",

@@ -115,6 +115,18 @@ class PolicySpec(Frozen):
     num_gpus: float = Field(default=0, ge=0)
 
 
+class Needs(Frozen):
+    """What a policy takes to run; for people who choose one."""
+
+    parameters: Mapping[str, int] = Field(
+        default={}, description="component -> number of parameters, as built"
+    )
+    files: Mapping[str, str] = Field(
+        default={}, description="option -> what its path must lead to, for every file it lacks"
+    )
+    memory_gb: float = Field(default=0, ge=0, description="of weights alone, 10^9 bytes")
+
+
 @dataclass(frozen=True)
 class EpisodeStart:
     """Told to the policy before the first observation of an episode."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wambench.contract import EpisodeStart, Observation, PolicySpec
+from wambench.contract import EpisodeStart, Needs, Observation, PolicySpec
 
 
 class Policy(ABC):
@@ -34,6 +35,18 @@ class Policy(ABC):
 
         Called by the driver on an instance that was not loaded; it goes into the cell keys.
         """
+        return {}
+
+    def needs(self) -> Needs:
+        """What it takes to run; for listings, so it must be quick and load nothing."""
+        return Needs()
+
+    def obstacles(self) -> Sequence[str]:
+        """Why it cannot run here with these options, one line each; empty if it can."""
+        return ()
+
+    def config(self) -> Mapping[str, Any]:
+        """Everything that was resolved from the options, as JSON; for people and records."""
         return {}
 
     def reset(self, start: EpisodeStart) -> None:

@@ -41,12 +41,11 @@ def attend(
     """
     if past is not None:
         k, v = torch.cat([past.k, k], dim=1), torch.cat([past.v, v], dim=1)
+    groups = q.shape[2] // k.shape[2]
+    if groups > 1:  # repeated here, because CUDA's fast kernels do not take groups and a mask
+        k, v = k.repeat_interleave(groups, dim=2), v.repeat_interleave(groups, dim=2)
     out = F.scaled_dot_product_attention(
-        q.transpose(1, 2),
-        k.transpose(1, 2),
-        v.transpose(1, 2),
-        attn_mask=mask,
-        enable_gqa=q.shape[2] != k.shape[2],
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
     )
     return out.transpose(1, 2)
 

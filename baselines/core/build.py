@@ -14,9 +14,17 @@ RANDOM_STD = 0.02  # of random weights, small enough for finite outputs at any d
 
 
 def on_meta(make: Callable[[], M]) -> M:
-    """Build a module whose parameters and buffers have shapes but no memory; eval mode."""
+    """Build a module whose parameters and buffers have shapes but no memory; eval mode.
+
+    Buffers that no checkpoint holds (tables of angles, running numbers) are emptied: nothing would
+    ever fill them, and our forward passes compute what they need.
+    """
     with torch.device("meta"):
-        return make().eval().requires_grad_(False)
+        module = make().eval().requires_grad_(False)
+    for part in module.modules():
+        for name in part._non_persistent_buffers_set:
+            part._buffers[name] = None
+    return module
 
 
 def parameter_count(module: nn.Module | None) -> int:
@@ -27,14 +35,18 @@ def parameter_count(module: nn.Module | None) -> int:
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
     """Give a meta module its weights, all of them at once, cast to ``dtype``.
 
-    Integer buffers keep their own dtype. Raises KeyError or RuntimeError of ``load_state_dict``
-    if the names or shapes do not agree; the checkpoint audit comes before.
+    Integer buffers keep their own dtype, and a tensor given under two names stays one. Raises
+    RuntimeError if the names or shapes do not agree; the checkpoint audit comes before.
     """
-    cast = {k: v.to(dtype) if v.is_floating_point() else v for k, v in tensors.items()}
+    once = {
+        id(tensor): tensor.to(dtype) if tensor.is_floating_point() else tensor
+        for tensor in tensors.values()
+    }
+    cast = {name: once[id(tensor)] for name, tensor in tensors.items()}
     module.load_state_dict(cast, strict=True, assign=True)
 
 
-def fill_random(module: nn.Module, seed: int, dtype: torch.dtype, device: str = "cpu") -> None:
+def fill_random(module: nn.Module, seed: int, dtype: torch.dtype, device: torch.device) -> None:
     """Give a meta module small random weights: for latency, where values do not matter.
 
     Matrices are normal with standard deviation ``RANDOM_STD``, one-dimensional weights (norms) 1,
@@ -42,8 +54,12 @@ def fill_random(module: nn.Module, seed: int, dtype: torch.dtype, device: str = 
     """
     generator = torch.Generator(device=device).manual_seed(seed)
     out: dict[str, Tensor] = {}
-    for name, tensor in module.state_dict().items():
-        if not tensor.is_floating_point():
+    tied: dict[int, str] = {}  # a parameter under two names is drawn once
+    for name, tensor in module.state_dict(keep_vars=True).items():
+        first = tied.setdefault(id(tensor), name)
+        if first != name:
+            out[name] = out[first]
+        elif not tensor.is_floating_point():
             out[name] = torch.zeros(tensor.shape, dtype=tensor.dtype, device=device)
         elif tensor.dim() < 2:
             is_one = name.endswith(("weight", "scale", "running_var"))
@@ -52,23 +68,3 @@ def fill_random(module: nn.Module, seed: int, dtype: torch.dtype, device: str = 
             noise = torch.empty(tensor.shape, dtype=dtype, device=device)
             out[name] = noise.normal_(std=RANDOM_STD, generator=generator)
     module.load_state_dict(out, strict=True, assign=True)
-
-
-def restore_buffers(module: nn.Module) -> None:
-    """Recompute the buffers that no checkpoint holds and that were built on meta.
-
-    Known kinds: the inverse frequencies of transformers' rotary embeddings and running numbers
-    (``position_ids``). Raises RuntimeError for any other.
-    """
-    for name, part in module.named_modules():
-        for key, buffer in list(part.named_buffers(recurse=False)):
-            if not buffer.is_meta:
-                continue
-            if key == "position_ids":
-                ids = torch.arange(buffer.shape[-1]).expand(buffer.shape)
-                part.register_buffer(key, ids, persistent=False)
-            elif key.endswith("inv_freq"):
-                fresh = type(part)(config=part.config)
-                part.register_buffer(key, getattr(fresh, key), persistent=False)
-            else:
-                raise RuntimeError(f"{name}.{key} was built on meta and nothing restores it")

@@ -32,17 +32,25 @@ class FlowSchedule:
     def _sigmas(self) -> Tensor:
         return shifted(torch.linspace(1, 0, self.steps + 1), self.shift)
 
-    def timesteps(self, like: Tensor) -> Tensor:
-        """Timesteps [steps] in 0..1000 at which the model is asked, in the dtype of ``like``.
+    def timesteps(self, dtype: torch.dtype) -> Tensor:
+        """Timesteps [steps] in 0..1000 at which the model is asked, on the CPU.
 
         The reference codes keep timesteps and step sizes in the model's dtype, so bf16 rounds them.
         """
-        return (self._sigmas[:-1] * TRAIN_TIMESTEPS).to(like.dtype).to(like.device)
+        return (self._sigmas[:-1] * TRAIN_TIMESTEPS).to(dtype)
+
+    def time(self, index: int, like: Tensor) -> Tensor:
+        """Timestep number ``index`` for every sample of ``like`` [B, ...]: [B], in its dtype.
+
+        A fill on the device and not a copy to it, which would stop a CUDA graph.
+        """
+        value = float(self.timesteps(like.dtype)[index])
+        return torch.full((like.shape[0],), value, dtype=like.dtype, device=like.device)
 
     def step(self, x: Tensor, velocity: Tensor, index: int) -> Tensor:
         """One Euler step of ``x`` along ``velocity``, in the dtype of ``x``."""
-        delta = (self._sigmas[index + 1] - self._sigmas[index]).to(x.dtype).to(x.device)
-        return x + velocity * delta
+        delta = self._sigmas[index + 1] - self._sigmas[index]
+        return x + velocity * float(delta.to(x.dtype))
 
 
 def seeded_noise(seed: int, shape: tuple[int, ...]) -> Tensor:
@@ -62,9 +70,10 @@ def timestep_embedding(t: Tensor, dim: int, dtype: torch.dtype = torch.float32) 
         [..., dim] in the dtype of ``t``.
     """
     half = dim // 2
-    rates = torch.exp(
-        -math.log(10000.0) * torch.arange(half, dtype=dtype, device=t.device) / half
-    )
+    exponents = -math.log(10000.0) * torch.arange(half, dtype=dtype, device=t.device) / half
+    # At t = 1000 an angle is a thousand times as wrong as its rate, and libraries differ in the
+    # last bit of a float32 exponential: take the double one, so that every machine agrees.
+    rates = exponents.double().exp().to(dtype)
     angles = t.to(dtype)[..., None] * rates
     return torch.cat([angles.cos(), angles.sin()], dim=-1).to(t.dtype)
 

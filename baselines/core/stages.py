@@ -46,8 +46,6 @@ class Program(Generic[S]):
     def calls(self, *, warm_text: bool = False) -> Mapping[StageName, int]:
         """How often each stage runs in one inference."""
         counted = (
-            step.stage
-            for step in self.steps
-            if not (warm_text and step.once_per_instruction)
+            step.stage for step in self.steps if not (warm_text and step.once_per_instruction)
         )
         return Counter(counted)

@@ -51,7 +51,7 @@ class ImageWAMConfig(Frozen):
     """FLUX.2 editor, action expert and geometry. Counts of blocks hold for editor and expert."""
 
     double_blocks: int
-    single_blocks: int
+    single_blocks: int = Field(gt=0)
     heads: int
     head_dim: int
     mlp_ratio: float = 3.0
@@ -153,4 +153,15 @@ PUBLISHED = {
     "9b-libero": ImageWAMConfig(**_9B, **_LIBERO),
     "4b-robotwin": ImageWAMConfig(**_4B, **_ROBOTWIN),
     "9b-robotwin": ImageWAMConfig(**_9B, **_ROBOTWIN),
+}
+
+# Counted on the built models by a test, so that a listing need not build them.
+_SHARED = {"image_encoder": 84_046_115}
+_4B_PARAMETERS = {"editor": 3_875_544_576, "text_encoder": 4_022_468_096, **_SHARED}
+_9B_PARAMETERS = {"editor": 9_078_581_248, "text_encoder": 8_190_735_360, **_SHARED}
+PARAMETERS = {
+    "4b-libero": {**_4B_PARAMETERS, "expert": 642_012_416, "proprio_encoder": 69_120},
+    "9b-libero": {**_9B_PARAMETERS, "expert": 952_392_704, "proprio_encoder": 110_592},
+    "4b-robotwin": {**_4B_PARAMETERS, "expert": 642_026_752, "proprio_encoder": 115_200},
+    "9b-robotwin": {**_9B_PARAMETERS, "expert": 952_407_040, "proprio_encoder": 184_320},
 }

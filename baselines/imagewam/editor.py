@@ -10,11 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import Flux2Transformer2DModel
-from diffusers.models.transformers.transformer_flux2 import (
-    Flux2SingleTransformerBlock,
-    Flux2TransformerBlock,
-)
+from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
 from torch import Tensor, nn
 
 from baselines.core.attention import KV, KVCache, attend
@@ -135,7 +131,7 @@ class Modulation:
 
 def modulate(editor: Flux2Transformer2DModel, t: Tensor) -> Modulation:
     """Embed timesteps ``t`` [B] in 0..1, in the model's dtype."""
-    embedder = editor.time_guidance_embed.timestep_embedder
+    embedder: Any = editor.time_guidance_embed.timestep_embedder
     time = embedder(timestep_embedding(t * TRAIN_TIMESTEPS, TIME_CHANNELS))
     return Modulation(
         time=time,
@@ -177,12 +173,10 @@ def run_editor(
     cache: KVCache = []
     kwargs = {"attention_mask": mask, "record": cache}
     text, image = editor.context_embedder(context), editor.x_embedder(image)
-    double: Flux2TransformerBlock
     for double in editor.transformer_blocks:
         text, image = double(image, text, modulation.image, modulation.text, rope, kwargs)
     merged = torch.cat([text, image], dim=1)
     singles = list(editor.single_transformer_blocks)
-    single: Flux2SingleTransformerBlock
     for single in singles[:-1] if skip_dead else singles:
         merged = single(merged, None, modulation.merged, rope, kwargs)
     if skip_dead:

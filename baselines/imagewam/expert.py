@@ -125,9 +125,7 @@ class _Head(nn.Module):
     def __init__(self, hidden: int, action_dim: int) -> None:
         super().__init__()
         self.linear = nn.Linear(hidden, action_dim, bias=False)
-        self.adaLN_modulation = nn.Sequential(
-            nn.SiLU(), nn.Linear(hidden, 2 * hidden, bias=False)
-        )
+        self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(hidden, 2 * hidden, bias=False))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         shift, scale = self.adaLN_modulation(time)[:, None].chunk(2, dim=-1)

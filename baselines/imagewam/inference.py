@@ -154,5 +154,4 @@ class _Inference:
     @staticmethod
     def _time(schedule: FlowSchedule, index: int, like: Tensor) -> Tensor:
         """Timestep [B] in 0..1, rounded as the model's dtype does."""
-        time = schedule.timesteps(like)[index] / TRAIN_TIMESTEPS
-        return time.expand(like.shape[0])
+        return schedule.time(index, like) / TRAIN_TIMESTEPS

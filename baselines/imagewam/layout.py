@@ -71,10 +71,10 @@ def editor_layout(config: ImageWAMConfig, prefix: str) -> Iterator[Entry]:
         ("single_blocks", "single_transformer_blocks", config.single_blocks, _SINGLE),
     ):
         for index in range(count):
-            for file, model in names.items():
+            for file, parts in names.items():
                 yield Entry(
                     f"{prefix}{kind}.{index}.{file}",
-                    tuple(f"editor.{ours}.{index}.{name}" for name in model),
+                    tuple(f"editor.{ours}.{index}.{part}" for part in parts),
                 )
 
 

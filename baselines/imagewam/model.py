@@ -28,7 +28,7 @@ class ImageWAM(nn.Module):
         self.text_encoder = TextFeatures(config.text) if config.text else None
 
     def trained(self) -> nn.ModuleDict:
-        """The components that a checkpoint holds; VAE and text encoder come from files of their own."""
+        """The components that a checkpoint holds; VAE and text encoder have files of their own."""
         names = ("editor", "expert", "proprio_encoder")
         return nn.ModuleDict({name: getattr(self, name) for name in names})
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Size, Tensor
+from torch import Size, Tensor, nn
 
 from baselines.core.build import fill, on_meta
-from baselines.core.checkpoints.loading import load_into, to_model
+from baselines.core.checkpoints.layout import Layout
+from baselines.core.checkpoints.loading import load_into
+from baselines.core.checkpoints.mapping import to_model
 from baselines.core.flow import seeded_noise
 from baselines.imagewam.config import PRESETS, ImageWAMConfig, VaeConfig
 from baselines.imagewam.inference import program
@@ -19,15 +21,9 @@ from baselines.imagewam.model import ImageWAM, State
 from baselines.imagewam.vae_layout import vae_layout
 from wambench import UserError
 
-FAMILIES = ("imagewam-flux2",)
 _EDITOR = "mot.mixtures.video.transformer."
 _EXPERT = "mot.mixtures.action."
 _VAE = "weights.ae."
-
-
-def recognises(config: Mapping[str, Any]) -> bool:
-    """Whether a golden's ``config`` describes this family."""
-    return {"double", "single", "axes"} <= set(config)
 
 
 def config_from_json(config: Mapping[str, Any]) -> ImageWAMConfig:
@@ -62,7 +58,7 @@ def config_from_json(config: Mapping[str, Any]) -> ImageWAMConfig:
 
 
 def config_from_shapes(shapes: Mapping[str, Size]) -> ImageWAMConfig:
-    """The architecture behind a released ``model.pt``; geometry that shapes do not tell is LIBERO's."""
+    """The architecture behind a ``model.pt``; what shapes do not tell is as on LIBERO."""
 
     def count(kind: str) -> int:
         names = (name for name in shapes if name.startswith(_EDITOR + kind))
@@ -91,6 +87,17 @@ def config_from_shapes(shapes: Mapping[str, Size]) -> ImageWAMConfig:
     )
 
 
+def expected(
+    shapes: Mapping[str, Size], config: Mapping[str, Any] | None
+) -> tuple[Layout, nn.Module]:
+    """Layout of a checkpoint and the components it fills, on meta; from ``config`` if given."""
+    try:
+        architecture = config_from_json(config) if config else config_from_shapes(shapes)
+    except KeyError as error:
+        raise UserError(f"no ImageWAM checkpoint: {error} is missing; name its file") from None
+    return layout(architecture), on_meta(lambda: ImageWAM(architecture)).trained()
+
+
 def replay(
     checkpoint: Path,
     inputs: Mapping[str, Tensor],
@@ -106,7 +113,7 @@ def replay(
             ``in.ref_tokens`` or ``mid.ref_tokens``; ``in.context``, ``in.context_mask``,
             ``in.proprio``; ``in.noise_action`` or else noise from ``config["sample_seed"]``.
         config: the golden's ``config``.
-        family: one of ``FAMILIES``.
+        family: ``imagewam-flux2``.
         preset: ``released`` or ``best-exact``.
 
     Returns:
@@ -117,20 +124,33 @@ def replay(
     dtype = torch.bfloat16 if config.get("dtype") == "bf16" else torch.float32
     model = on_meta(lambda: ImageWAM(architecture))
     load_into(model.trained(), checkpoint, layout(architecture), dtype)
-    state = _state(model, inputs, config, dtype)
+    if "in.image" in inputs and any(name.startswith(_VAE) for name in inputs):
+        fill_vae(model, inputs, dtype)
+    state = state_of(model, inputs, config, dtype)
     with torch.no_grad():
         program(model, PRESETS[preset]).run(state)
     return _named(model, state)
 
 
-def _state(
+def fill_vae(model: ImageWAM, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    """Fill the autoencoder from ``weights.ae.*``, under the names of its released file."""
+    assert model.image_encoder is not None and model.config.vae is not None
+    entries = vae_layout(model.config.vae, prefix=_VAE, ours="vae.")
+    absent = [entry.file for entry in entries if entry.file not in tensors]
+    if absent:
+        raise UserError(f"the inputs lack {absent[0]} and {len(absent) - 1} more of the VAE")
+    fill(model.image_encoder, to_model(tensors, entries), dtype)
+
+
+def state_of(
     model: ImageWAM, inputs: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype
 ) -> State:
+    """The inputs as the stages take them: the image if the VAE is filled, else image tokens."""
     proprio = inputs["in.proprio"].to(dtype)
     size = proprio.shape[0]
-    shape = (1, model.config.horizon, model.config.action_dim)
     noise = inputs.get("in.noise_action")
     if noise is None:
+        shape = (1, model.config.horizon, model.config.action_dim)
         noise = seeded_noise(config["sample_seed"], shape)
     state = State(
         proprio=proprio,
@@ -138,11 +158,8 @@ def _state(
         lengths=inputs["in.context_mask"].sum(dim=1).tolist(),
         text=inputs["in.context"].to(dtype),
     )
-    vae = {name: tensor for name, tensor in inputs.items() if name.startswith(_VAE)}
-    if vae and "in.image" in inputs:
-        assert model.image_encoder is not None and model.config.vae is not None
-        entries = vae_layout(model.config.vae, prefix=_VAE, ours="vae.")
-        fill(model.image_encoder, to_model(vae, entries, model.image_encoder), dtype)
+    assert model.image_encoder is not None
+    if "in.image" in inputs and not next(model.image_encoder.parameters()).is_meta:
         state.image = inputs["in.image"].to(dtype)
         return state
     for name in ("in.ref_tokens", "mid.ref_tokens"):

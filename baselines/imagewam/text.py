@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import Qwen3Config, Qwen3ForCausalLM
+from transformers import Qwen3Config, Qwen3Model
 
 from baselines.imagewam.config import TextConfig
 
+ROPE_THETA = 1e6
+
 
 class TextFeatures(nn.Module):
-    """The encoder with the language-model head it was released with."""
+    """transformers' ``Qwen3Model``, with the language-model head it was released with."""
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
-        self.read_layers = config.read_layers
-        self.lm = Qwen3ForCausalLM(
+        self.config = config
+        self.model = Qwen3Model(
             Qwen3Config(
                 hidden_size=config.hidden,
                 intermediate_size=config.mlp,
@@ -26,9 +27,14 @@ class TextFeatures(nn.Module):
                 num_key_value_heads=config.kv_heads,
                 head_dim=config.head_dim,
                 vocab_size=config.vocabulary,
-                tie_word_embeddings=config.tied_embeddings,
-                rope_parameters={"rope_type": "default", "rope_theta": 1e6},
             )
+        )
+        # Its frequencies are a buffer that no file holds; we compute the tables ourselves.
+        del self.model.rotary_emb
+        self.lm_head = (
+            None
+            if config.tied_embeddings
+            else nn.Linear(config.hidden, config.vocabulary, bias=False)
         )
 
     def forward(self, ids: Tensor, mask: Tensor | None, *, all_layers: bool) -> Tensor:
@@ -42,34 +48,29 @@ class TextFeatures(nn.Module):
         Returns:
             [B, L, features]. Attention is causal, so padding never changes a valid token's.
         """
-        lm: Any = self.lm
-        model = lm.model
         length = ids.shape[1]
-        causal = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()
-        allowed = causal[None, None]
+        allowed = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()[None, None]
         if mask is not None:
             allowed = allowed & mask[:, None, None]
-        x = model.embed_tokens(ids)
-        positions = torch.arange(length, device=ids.device)[None]
-        rope = rope_tables(x, positions, model.config)
+        x = self.model.embed_tokens(ids)
+        rope = half_rotary_table(length, self.config.head_dim, ROPE_THETA, x)
         states = [x]
-        last = len(model.layers) if all_layers else max(self.read_layers)
-        for layer in model.layers[:last]:
+        last = self.config.layers if all_layers else max(self.config.read_layers)
+        for layer in self.model.layers[:last]:
             x = layer(x, attention_mask=allowed, position_embeddings=rope)
             states.append(x)
         if all_layers:
-            lm.lm_head(model.norm(x))
-        return torch.cat([states[index] for index in self.read_layers], dim=-1)
+            head = self.model.embed_tokens if self.lm_head is None else self.lm_head
+            F.linear(self.model.norm(x), head.weight)  # logits that nobody reads
+        return torch.cat([states[index] for index in self.config.read_layers], dim=-1)
 
 
-def rope_tables(x: Tensor, positions: Tensor, config: Any) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [1, L, head_dim] for transformers' half-rotation.
+def half_rotary_table(length: int, dim: int, theta: float, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Cosines and sines [1, L, dim] of positions 0.., as transformers' layers take them.
 
-    Computed here and not taken from the module, whose frequencies are a buffer that no checkpoint
-    holds (so it is missing from a model that was built without memory).
+    Channel i turns with channel i + dim / 2; angles in float32, result in the dtype of ``like``.
     """
-    half = torch.arange(0, config.head_dim, 2, device=x.device, dtype=torch.float32)
-    rates = 1.0 / config.rope_parameters["rope_theta"] ** (half / config.head_dim)
-    angles = positions[..., None].float() * rates
-    angles = torch.cat([angles, angles], dim=-1)
-    return angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    position = torch.arange(length, device=like.device, dtype=torch.float32)
+    exponent = torch.arange(0, dim, 2, device=like.device, dtype=torch.float32) / dim
+    angles = (position[:, None] * (1.0 / theta**exponent)).repeat(1, 2)[None]
+    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)

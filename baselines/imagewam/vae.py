@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLFlux2
+from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 from torch import Tensor, nn
 
 from baselines.imagewam.config import VaeConfig
 
 
 class ImageTokens(nn.Module):
-    """diffusers' ``AutoencoderKLFlux2`` with the packing and normalisation of the editor's tokens."""
+    """diffusers' ``AutoencoderKLFlux2``, packed and normalised to the editor's tokens."""
 
     def __init__(self, config: VaeConfig) -> None:
         super().__init__()

@@ -14,7 +14,14 @@ def vae_layout(config: VaeConfig, prefix: str = "", ours: str = "image_encoder.v
     """Every tensor of the file; ``prefix`` stands before its names, ``ours`` before the model's."""
     names = [*_encoder(config), *_decoder(config)]
     names += [(f"bn.{n}",) * 2 for n in ("running_mean", "running_var", "num_batches_tracked")]
-    return tuple(Entry(prefix + file, (ours + model,)) for file, model in names)
+    return tuple(
+        Entry(prefix + file, (ours + model,), squeeze=_is_attention(file)) for file, model in names
+    )
+
+
+def _is_attention(file: str) -> bool:
+    """Whether the file holds a 1x1 convolution where diffusers has a linear layer."""
+    return ".attn_1." in file and ".norm." not in file and file.endswith("weight")
 
 
 def _both(file: str, model: str) -> Iterator[tuple[str, str]]:

@@ -45,7 +45,7 @@ def main() -> None:
     try:
         for name in plugins.installed(plugins.COMMANDS):
             if name in sys.argv[1:2] or sys.argv[1:2] in ([], ["--help"], ["-h"]):
-                app.command(name)(plugins.load(plugins.COMMANDS, "command", name))
+                _add(name, plugins.load(plugins.COMMANDS, "command", name))
         code = app(sys.argv[1:] or ["--help"], prog_name="wambench", standalone_mode=False)
         if code == 130:
             raise KeyboardInterrupt
@@ -65,6 +65,14 @@ def main() -> None:
         # The reader (head, less) has gone: nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
+
+
+def _add(name: str, command: Any) -> None:
+    """Hang a plug-in's command, a function or a group of them, under ``wambench``."""
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=name)
+    else:
+        app.command(name)(command)
 
 
 def _as_interrupt(signum: int, frame: FrameType | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -53,29 +54,63 @@ def _suite_row(name: str) -> dict[str, Any]:
     }
 
 
-def policies(name: Name = None, json: Json = False) -> None:
-    """List the installed policies, or one policy's specification.
+def policies(
+    what: Annotated[str | None, typer.Argument(help="'show', or the name of a policy.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The policy to show in full.")] = None,
+    json: Json = False,
+) -> None:
+    """List the installed policies and whether they can run here, or show one in full.
 
-    Example: wambench policies expert
+    Example: wambench policies show expert
     """
-    if name is not None:
-        spec = plugins.make_policy(name, {}).spec.model_dump(mode="json")
-        if json:
-            print_json(spec)
-        else:
-            print_table([{"field": k, "value": v} for k, v in spec.items()], ["field", "value"])
+    if what is not None:
+        _show_policy(_shown_name(what, name), json)
         return
     rows = [_policy_row(point) for point in plugins.installed(plugins.POLICIES)]
     if json:
         print_json(rows)
-    else:
-        print_table(rows, ["policy", "paradigm", "track", "chunk", "looks_at", "about"])
+        return
+    for row in rows:
+        row["parameters"] = _parameters(row["parameters"])
+        row["memory"] = f"{row['memory_gb']:.0f} GB" if row["memory_gb"] >= 1 else "-"
+    columns = ["policy", "paradigm", "track", "parameters", "memory", "chunk", "runs_here", "about"]
+    print_table(rows, columns)
+
+
+def _shown_name(what: str, name: str | None) -> str:
+    if what == "show" and name is None:
+        raise UserError("policies show: name the policy; see wambench policies")
+    if what != "show" and name is not None:
+        raise UserError(f"policies {what!r} {name!r}: say policies show {name}")
+    return name or what
+
+
+def _show_policy(name: str, json: bool) -> None:
+    policy = plugins.make_policy(name, {})
+    shown: dict[str, Any] = {
+        "spec": policy.spec.model_dump(mode="json"),
+        "needs": policy.needs().model_dump(mode="json"),
+        "obstacles": list(policy.obstacles()),
+        "config": dict(policy.config()),
+    }
+    if json:
+        print_json(shown)
+        return
+    rows = [
+        {"part": part, "field": field, "value": value}
+        for part in ("spec", "needs", "config")
+        for field, value in shown[part].items()
+    ]
+    rows += [{"part": "obstacles", "field": "", "value": line} for line in shown["obstacles"]]
+    print_table(rows, ["part", "field", "value"])
 
 
 def _policy_row(name: str) -> dict[str, Any]:
-    row = {"policy": name, "paradigm": "-", "track": "-", "chunk": "-", "looks_at": "-"}
+    row = {"policy": name, "paradigm": "-", "track": "-", "chunk": "-", "looks_at": "-",
+           "parameters": {}, "memory_gb": 0.0, "needs": {}, "runs_here": "no"}  # fmt: skip
     try:
-        spec = plugins.make_policy(name, {}).spec
+        policy = plugins.make_policy(name, {})
+        spec, needs, obstacles = policy.spec, policy.needs(), policy.obstacles()
     except UserError as error:
         needs_options = "missing" in str(error) and "argument" in str(error)
         about = "needs options; see its documentation" if needs_options else f"broken: {error}"
@@ -86,8 +121,29 @@ def _policy_row(name: str) -> dict[str, Any]:
         "track": spec.track,
         "chunk": spec.horizon,
         "looks_at": ", ".join([*spec.cameras, *spec.proprio, *spec.privileged]) or "nothing",
+        "parameters": dict(needs.parameters),
+        "memory_gb": needs.memory_gb,
+        "needs": dict(needs.files),
+        "runs_here": "no: " + "; ".join(obstacles) if obstacles else "yes",
         "about": spec.about,
     }
+
+
+def _parameters(components: Mapping[str, int]) -> str:
+    """The total, and the share of each component from the largest down."""
+    if not components:
+        return "-"
+    parts = sorted(components.items(), key=lambda part: -part[1])
+    listed = ", ".join(f"{name} {_short(count)}" for name, count in parts)
+    return f"{_short(sum(components.values()))}: {listed}"
+
+
+def _short(count: int) -> str:
+    """A number of parameters as people say it."""
+    for size, letter in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return f"{count / size:.2f} {letter}"
+    return str(count)
 
 
 def list_protocols(name: Name = None, json: Json = False) -> None:

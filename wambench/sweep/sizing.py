@@ -11,6 +11,7 @@ import psutil
 
 from wambench.cells import Cell
 from wambench.errors import UserError
+from wambench.policy import Policy
 from wambench.store.store import StoredCell
 from wambench.sweepfile import Plan
 
@@ -36,7 +37,7 @@ def cores() -> int:
 def size_machine(plan: Plan, workers: int | None) -> Sizing:
     """Choose the number of simulator workers; raises UserError if they cannot fit."""
     each = max(suite.spec.memory_mb for suite in plan.suites.values())
-    fixed = RESERVE_MB + POLICY_MB * len(plan.policies)
+    fixed = RESERVE_MB + sum(map(_policy_mb, plan.policies.values()))
     available = int(psutil.virtual_memory().available / 2**20)
     fit = (available - fixed) // each
     if fit < 1:
@@ -51,6 +52,12 @@ def size_machine(plan: Plan, workers: int | None) -> Sizing:
         )
     chosen = workers or min(cores(), fit, max(1, len(plan.cells)))
     return Sizing(chosen, fixed + chosen * each, available, cores())
+
+
+def _policy_mb(policy: Policy) -> int:
+    """Memory of a policy's process on this machine; weights on a GPU do not count."""
+    weights = 0 if policy.spec.num_gpus else policy.needs().memory_gb * 1e9 / 2**20
+    return POLICY_MB + round(weights)
 
 
 class Estimator:

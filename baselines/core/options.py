@@ -1,0 +1,58 @@
+"""What a user may choose of any learned policy; validated before a weight is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import Field, ValidationError
+
+from wambench import UserError
+from wambench.contract import Frozen
+from wambench.errors import did_you_mean, one_line
+
+Chosen = TypeVar("Chosen", bound="RunOptions")
+
+
+class RunOptions(Frozen):
+    """Options of every learned policy (a family may add its own)."""
+
+    preset: Literal["released", "best-exact"] = Field(
+        default="released",
+        description="released: compute what the authors' code does; best-exact: leave out all "
+        "that does not change the action",
+    )
+    weights: Literal["files", "random"] = Field(
+        default="files", description="random: small random numbers, for timing alone"
+    )
+    weights_seed: int = Field(default=0, description="of random weights")
+    checkpoint: Path | None = Field(default=None, description="the trained weights")
+    statistics: Path | None = Field(
+        default=None, description="dataset_stats.json; by default the one beside the checkpoint"
+    )
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    noise_seed: int | None = Field(
+        default=42,
+        description="what the action starts from: a fixed seed at every replan, as the released "
+        "evaluations do; null: the cell's own noise",
+    )
+    batch_size: int = Field(
+        default=1,
+        gt=0,
+        description="observations computed together. 1: a cell's actions never depend on what "
+        "else runs; more: faster on a GPU, and equal only up to rounding",
+    )
+
+
+def parse(kind: type[Chosen], policy: str, options: Mapping[str, Any]) -> Chosen:
+    """Validate a policy's options; UserError names the option, its value and the remedy."""
+    for name in options:
+        if name not in kind.model_fields:
+            remedy = did_you_mean(name, kind.model_fields)
+            raise UserError(f"policy {policy!r} has no option {name!r}; {remedy}")
+    try:
+        return kind.model_validate(dict(options))
+    except ValidationError as error:
+        raise UserError(f"policy {policy!r}, option {one_line(error)}") from None

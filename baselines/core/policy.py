@@ -1,0 +1,248 @@
+"""A model behind the policy contract: files checked early, stages run, text kept, actions out."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.core.machine import has_gpu, memory_gb
+from baselines.core.options import RunOptions
+from baselines.core.robots import Robot
+from baselines.core.tokens import Tokenize
+from wambench import Needs, Observation, Policy, PolicySpec, UserError
+from wambench.contract import Frozen
+
+if TYPE_CHECKING:  # a listing must not import torch
+    from torch import nn
+
+    from baselines.core.checkpoints.statistics import Statistics
+    from baselines.core.inputs import Inputs
+    from baselines.core.stages import Program
+
+COMPUTING = ("torch", "diffusers", "transformers")  # packages whose version may move an action
+FREE_SHARE = 0.8  # of a machine's memory that weights may take
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a listing says about a policy, as data.
+
+    Attributes:
+        package: import path of the family, whose source counts as part of the policy.
+        architecture: pydantic configuration with ``horizon``, ``action_dim``, ``text_length``.
+        parameters: component -> number of parameters (a test compares them with the built model).
+        replan_steps: actions the released evaluation executes of each chunk.
+    """
+
+    name: str
+    about: str
+    paradigm: str
+    package: str
+    robot: Robot
+    architecture: Any
+    parameters: Mapping[str, int]
+    replan_steps: int
+
+
+class LearnedPolicy(Policy):
+    """Base of every policy with weights. A family says how to build, fill, prepare and run."""
+
+    def __init__(self, card: Card, options: RunOptions) -> None:
+        self.card, self.options = card, options
+        on_gpu = options.device == "cuda" or (options.device == "auto" and has_gpu())
+        self.spec = PolicySpec(
+            paradigm=card.paradigm,
+            track="published",
+            about=card.about,
+            cameras=card.robot.cameras,
+            image_size=card.robot.image_size,
+            orientation=card.robot.orientation,
+            proprio=card.robot.proprio,
+            action=card.robot.action,
+            horizon=card.architecture.horizon,
+            replan_steps=card.replan_steps,
+            max_batch=options.batch_size,
+            num_gpus=1 if on_gpu else 0,
+        )
+        self._texts: dict[str, Any] = {}
+
+    @abstractmethod
+    def savings(self) -> Frozen:
+        """The family's inference options under the chosen preset."""
+
+    @abstractmethod
+    def files(self) -> Mapping[str, tuple[Path | None, str]]:
+        """Option -> (path or None, what it must lead to), for every file of weights."""
+
+    @abstractmethod
+    def build(self) -> nn.Module:
+        """Make the model, without memory."""
+
+    @abstractmethod
+    def fill(self, model: nn.Module, dtype: Any) -> None:
+        """Give the model its weights from the files, all or none; UserError for a bad file."""
+
+    @abstractmethod
+    def program(self, model: nn.Module) -> Program[Any]:
+        """The stages of one inference."""
+
+    @abstractmethod
+    def state(self, inputs: Inputs) -> Any:
+        """The stages' state for a batch; in the end it has ``action``."""
+
+    @abstractmethod
+    def tokenizer(self) -> Tokenize:
+        """The tokenizer of the text side."""
+
+    def noise_shape(self) -> tuple[int, int]:
+        """Actions of a chunk and channels of the noise they start from."""
+        return self.card.architecture.horizon, self.card.architecture.action_dim
+
+    def keep_text(self, state: Any, row: int) -> Any:
+        """What the text stage made of one sample, to be used again for the same instruction."""
+        return state.text[row, : state.lengths[row]].clone()
+
+    def reuse_text(self, state: Any, kept: Sequence[Any]) -> None:
+        """Give a state what was kept for each of its samples."""
+        from torch.nn.utils.rnn import pad_sequence
+
+        state.text = pad_sequence(list(kept), batch_first=True)
+
+    def needs(self) -> Needs:
+        """Parameters, files that are still to be named, memory of the weights."""
+        files = {} if self.options.weights == "random" else self.files()
+        size = 2 if self.options.dtype == "bfloat16" else 4
+        return Needs(
+            parameters=self.card.parameters,
+            files={option: what for option, (path, what) in files.items() if path is None},
+            memory_gb=sum(self.card.parameters.values()) * size / 1e9,
+        )
+
+    def obstacles(self) -> Sequence[str]:
+        """Files not named or not there, no GPU where one is asked for, too little memory."""
+        needs = self.needs()
+        found = [f"needs {', '.join(needs.files)}"] if needs.files else []
+        if self.options.weights == "files":
+            paths = (path for path, _ in self.files().values())
+            found += [f"no {str(path)!r}" for path in paths if path and not path.exists()]
+        if self.options.device == "cuda" and not has_gpu():
+            found.append("no GPU")
+        if not self.spec.num_gpus and needs.memory_gb > FREE_SHARE * memory_gb():
+            found.append(f"{needs.memory_gb:.0f} GB of weights, {memory_gb():.0f} GB here, no GPU")
+        return found
+
+    def config(self) -> Mapping[str, Any]:
+        """Architecture, options and what the preset means, resolved."""
+        return {
+            "architecture": self.card.architecture.model_dump(mode="json"),
+            "options": self.options.model_dump(mode="json"),
+            "inference": self.savings().model_dump(mode="json"),
+        }
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Hashes of files and source, and what computes; UserError if a file is not named."""
+        out = {f"version:{name}": metadata.version(name) for name in COMPUTING}
+        out["code"] = source_hash("baselines.core", self.card.package)
+        out["device"] = "cuda" if self.spec.num_gpus else "cpu"
+        if self.options.weights == "random":
+            return out
+        from baselines.core.checkpoints.hashing import path_hash
+
+        for option, (path, what) in self.files().items():
+            if path is None:
+                raise UserError(
+                    f"policy {self.card.name!r} needs option {option} ({what}); give its path, or "
+                    "weights: random if only time matters"
+                )
+            out[option] = path_hash(path)
+        if statistics := self.statistics_file():
+            self.statistics()  # raises here, and not in the policy's process, if it is unfit
+            out["statistics"] = path_hash(statistics)
+        return out
+
+    def load(self) -> None:
+        """Build the model, fill it and move it; read tokenizer and statistics."""
+        import torch
+
+        from baselines.core.build import fill_random
+        from baselines.core.inputs import Preparation
+
+        dtype = getattr(torch, self.options.dtype)
+        device = torch.device("cuda" if self.spec.num_gpus else "cpu")
+        model = self.build()
+        if self.options.weights == "random":
+            fill_random(model, self.options.weights_seed, dtype, device)
+        else:
+            self.fill(model, dtype)
+        self._program = self.program(model.to(device))
+        self._keeps_text = any(step.once_per_instruction for step in self._program.steps)
+        self._prepare = Preparation(
+            robot=self.card.robot,
+            tokenize=self.tokenizer(),
+            statistics=self.statistics(),
+            text_length=self.card.architecture.text_length,
+            noise_shape=self.noise_shape(),
+            noise_seed=self.options.noise_seed,
+            device=device,
+            dtype=dtype,
+        )
+
+    def statistics_file(self) -> Path | None:
+        """Where the statistics of the training data are; None for random weights."""
+        from baselines.core.checkpoints.statistics import statistics_path
+
+        checkpoint = self.options.checkpoint
+        if self.options.weights == "random" or checkpoint is None:
+            return None
+        return self.options.statistics or statistics_path(checkpoint)
+
+    def statistics(self) -> Statistics | None:
+        """Statistics of the training data; UserError if the file is missing or does not fit."""
+        from baselines.core.checkpoints.statistics import read_statistics
+
+        path, dim = self.statistics_file(), self.card.robot.action.dim
+        return read_statistics(path, action_dim=dim) if path else None
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
+        """Chunks [horizon, A] in the suite's convention."""
+        size = self.options.batch_size
+        groups = (observations[i : i + size] for i in range(0, len(observations), size))
+        return [chunk for group in groups for chunk in self._act(group)]
+
+    def _act(self, observations: Sequence[Observation]) -> list[NDArray[np.float64]]:
+        import torch
+
+        state = self.state(self._prepare(observations))
+        names = [seen.instruction for seen in observations]
+        is_known = self._keeps_text and all(name in self._texts for name in names)
+        if is_known:
+            self.reuse_text(state, [self._texts[name] for name in names])
+        with torch.inference_mode():
+            self._program.run(state, warm_text=is_known)
+            if self._keeps_text and not is_known:
+                for row, name in enumerate(names):
+                    self._texts[name] = self.keep_text(state, row)
+        return self._prepare.commands(state.action, observations)
+
+
+@functools.cache
+def source_hash(*packages: str) -> str:
+    """Hash of all Python files of some packages, found without importing them."""
+    digest = hashlib.blake2b(digest_size=16)
+    for package in packages:
+        spec = find_spec(package)
+        folders = spec.submodule_search_locations if spec else None
+        for folder in folders or ():
+            for file in sorted(Path(folder).rglob("*.py")):
+                digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()

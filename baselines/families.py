@@ -1,0 +1,78 @@
+"""The families whose checkpoints can be replayed, found by what their configurations look like."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from wambench import UserError
+from wambench.errors import did_you_mean
+
+
+@dataclass(frozen=True)
+class Family:
+    """A name for ``--family`` and the module whose ``replay`` serves it."""
+
+    name: str
+    module: str
+    marks: frozenset[str]  # fields of a configuration that tell the kind of model
+    holds: str  # a tensor that its checkpoints have and no other family's
+    mode: str | None = None  # the configuration's "mode", where several share the fields
+
+    def load(self) -> Any:
+        """Import the module."""
+        return import_module(self.module)
+
+
+_FLUX2 = frozenset({"double", "single", "axes"})
+_FLUX2_HOLDS = "mot.mixtures.video.transformer.img_in.weight"
+_WAN = frozenset({"layers", "latent_ch", "video_ffn"})
+_WAN_HOLDS = "mot.mixtures.video.patch_embedding.weight"
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("imagewam-flux2", "baselines.imagewam.replay", _FLUX2, _FLUX2_HOLDS),
+        Family("fastwam-plain", "baselines.videowam.replay", _WAN, _WAN_HOLDS, "uncond"),
+        Family("fastwam-joint", "baselines.videowam.replay", _WAN, _WAN_HOLDS, "joint"),
+        Family("fastwam-idm", "baselines.videowam.replay", _WAN, _WAN_HOLDS, "idm"),
+    )
+}
+
+
+def named(name: str) -> Family:
+    """Look a family up; UserError for an unknown one."""
+    if name not in FAMILIES:
+        raise UserError(f"unknown family {name!r}; {did_you_mean(name, FAMILIES)}")
+    return FAMILIES[name]
+
+
+def recognised(config: Mapping[str, Any], mode: str | None) -> Family:
+    """The family that a configuration belongs to; UserError if none or several do.
+
+    Args:
+        config: the fields of the architecture.
+        mode: what the file says beside them, for models that one checkpoint serves in three ways.
+    """
+    fits = [family for family in FAMILIES.values() if family.marks <= set(config)]
+    if len(fits) > 1:
+        wanted = {"plain": "uncond"}.get(mode or "", mode)
+        fits = [family for family in fits if family.mode == wanted] or fits
+    if len(fits) == 1:
+        return fits[0]
+    names = ", ".join(family.name for family in fits or FAMILIES.values())
+    raise UserError(f"the configuration does not tell its family; add --family, one of {names}")
+
+
+def holding(names: Collection[str], file: Path) -> Family:
+    """The family (of several modes: the first) whose checkpoints have such tensors."""
+    for family in FAMILIES.values():
+        if family.holds in names:
+            return family
+    known = ", ".join(FAMILIES)
+    raise UserError(
+        f"{str(file)!r} is no checkpoint of a known family ({known}); its first tensor is "
+        f"{min(names)!r}; add --family and --config if it should be one"
+    )

@@ -1,0 +1,1 @@
+"""ImageWAM: an image-editing transformer runs once, and an action expert reads its cache."""

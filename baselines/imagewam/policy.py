@@ -1,0 +1,139 @@
+"""ImageWAM as policies: the published sizes for LIBERO and RoboTwin, and the imagining ablation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from baselines.core.options import RunOptions, parse
+from baselines.core.policy import Card, LearnedPolicy
+from baselines.core.robots import LIBERO, ROBOTWIN
+from baselines.core.tokens import Tokenize, released, stand_in
+from baselines.imagewam.config import PARAMETERS, PRESETS, PUBLISHED, Options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from baselines.core.inputs import Inputs
+    from baselines.core.stages import Program
+
+PROMPT = "A video recorded from a robot's point of view executing the following instruction: {}"
+PROMPT_TOKENS = 25  # of prompt and chat template around an instruction, for the stand-in tokenizer
+
+
+class ImageWAMOptions(RunOptions):
+    """Files of an ImageWAM and how often it imagines."""
+
+    vae: Path | None = Field(
+        default=None, description="FLUX.2's autoencoder: ae.safetensors or a diffusers folder"
+    )
+    text_encoder: Path | None = Field(
+        default=None, description="folder with Qwen3's weights and tokenizer"
+    )
+    imagine_steps: int = Field(
+        default=0, ge=0, description="denoise and decode the goal image; the action ignores it"
+    )
+
+
+class ImageWAMPolicy(LearnedPolicy):
+    """One published ImageWAM."""
+
+    options: ImageWAMOptions
+
+    def savings(self) -> Options:
+        """What the preset computes beyond need."""
+        return PRESETS[self.options.preset]
+
+    def files(self) -> Mapping[str, tuple[Path | None, str]]:
+        """Checkpoint, autoencoder, text encoder."""
+        options = self.options
+        encoder = "Qwen3-4B" if "4b" in self.card.name else "Qwen3-8B"
+        return {
+            "checkpoint": (options.checkpoint, "model.pt of the ImageWAM release"),
+            "vae": (options.vae, "FLUX.2's ae.safetensors or its diffusers folder"),
+            "text_encoder": (options.text_encoder, f"a folder with {encoder} and its tokenizer"),
+        }
+
+    def build(self) -> nn.Module:
+        """Make the model, without memory."""
+        from baselines.core.build import on_meta
+        from baselines.imagewam.model import ImageWAM
+
+        return on_meta(lambda: ImageWAM(self.card.architecture))
+
+    def fill(self, model: Any, dtype: Any) -> None:
+        """Fill editor, expert and proprioception from the checkpoint, the rest from its files."""
+        from baselines.imagewam.loading import fill_model
+
+        options = self.options
+        assert options.checkpoint and options.vae and options.text_encoder
+        fill_model(model, options.checkpoint, options.vae, options.text_encoder, dtype)
+
+    def program(self, model: Any) -> Program[Any]:
+        """Text, vision, prefill, (imagine,) act, (decode)."""
+        from baselines.imagewam.inference import program
+
+        return program(model, self.savings(), self.options.imagine_steps)
+
+    def state(self, inputs: Inputs) -> Any:
+        """A batch for the stages."""
+        from baselines.core.inputs import batch_noise, signed
+        from baselines.imagewam.model import State
+
+        config, dtype = self.card.architecture, inputs.proprio.dtype
+        state = State(
+            proprio=inputs.proprio,
+            noise=inputs.noise.to(dtype),
+            lengths=inputs.lengths,
+            token_ids=inputs.token_ids,
+            image=signed(inputs.picture, dtype),
+        )
+        if self.options.imagine_steps:
+            shape = (config.image_tokens, config.image_channels)
+            noise = batch_noise(inputs.noise_seeds, shape, inputs.noise.device)
+            state.target_noise = noise.to(dtype)
+        return state
+
+    def tokenizer(self) -> Tokenize:
+        """Qwen3's chat template around the prompt."""
+        config = self.card.architecture
+        if self.options.text_encoder is None:
+            return stand_in(config.text.vocabulary, PROMPT_TOKENS, config.text_length)
+        return released(self.options.text_encoder, config.text_length, PROMPT.format, chat=True)
+
+
+def _make(name: str, preset: str, about: str, defaults: Mapping[str, Any], **options: Any) -> Any:
+    robot, replan = (LIBERO, 12) if preset.endswith("libero") else (ROBOTWIN, 16)
+    card = Card(
+        name=name,
+        about=about,
+        paradigm="imagewam",
+        package="baselines.imagewam",
+        robot=robot,
+        architecture=PUBLISHED[preset],
+        parameters=PARAMETERS[preset],
+        replan_steps=replan,
+    )
+    return ImageWAMPolicy(card, parse(ImageWAMOptions, name, {**defaults, **options}))
+
+
+_EDITS = "one prefill of an image editor; the action expert reads its cache"
+imagewam_4b = partial(_make, "imagewam-4b", "4b-libero", f"FLUX.2 klein 4B on LIBERO: {_EDITS}", {})
+imagewam_9b = partial(_make, "imagewam-9b", "9b-libero", f"FLUX.2 klein 9B on LIBERO: {_EDITS}", {})
+imagewam_4b_robotwin = partial(
+    _make, "imagewam-4b-robotwin", "4b-robotwin", f"FLUX.2 klein 4B on RoboTwin: {_EDITS}", {}
+)
+imagewam_9b_robotwin = partial(
+    _make, "imagewam-9b-robotwin", "9b-robotwin", f"FLUX.2 klein 9B on RoboTwin: {_EDITS}", {}
+)
+imagewam_4b_imagine = partial(
+    _make,
+    "imagewam-4b-imagine",
+    "4b-libero",
+    "ablation of imagewam-4b that denoises the goal image in 10 steps and decodes it",
+    {"imagine_steps": 10},
+)

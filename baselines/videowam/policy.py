@@ -1,0 +1,145 @@
+"""FastWAM as policies: plain, joint and idm, for LIBERO and RoboTwin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from baselines.core.options import RunOptions, parse
+from baselines.core.policy import Card, LearnedPolicy
+from baselines.core.robots import LIBERO, ROBOTWIN_LARGE
+from baselines.core.tokens import Tokenize, released, stand_in
+from baselines.videowam.config import OPTIONS, PARAMETERS, PRESETS, Mode, Options
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from baselines.core.inputs import Inputs
+    from baselines.core.stages import Program
+
+PROMPT = "A video recorded from a robot's point of view executing the following instruction: {}"
+PROMPT_TOKENS = 16  # of the prompt around an instruction, for the stand-in tokenizer
+
+
+class FastWamOptions(RunOptions):
+    """Files of a FastWAM."""
+
+    vae: Path | None = Field(default=None, description="diffusers folder of Wan2.2's VAE")
+    text_encoder: Path | None = Field(
+        default=None, description="transformers folder of UMT5-XXL's encoder and tokenizer"
+    )
+
+
+class FastWamPolicy(LearnedPolicy):
+    """One published FastWAM in one mode."""
+
+    options: FastWamOptions
+
+    def __init__(self, card: Card, options: FastWamOptions, mode: Mode) -> None:
+        super().__init__(card, options)
+        self.mode = mode
+
+    def savings(self) -> Options:
+        """What the preset computes beyond need."""
+        return OPTIONS[self.options.preset]
+
+    def files(self) -> Mapping[str, tuple[Path | None, str]]:
+        """Checkpoint, autoencoder, text encoder."""
+        options = self.options
+        return {
+            "checkpoint": (options.checkpoint, "the .pt of the FastWAM release"),
+            "vae": (options.vae, "the vae folder of Wan2.2-TI2V-5B-Diffusers"),
+            "text_encoder": (options.text_encoder, "a folder with UMT5-XXL and its tokenizer"),
+        }
+
+    def build(self) -> nn.Module:
+        """Make the model, without memory."""
+        from baselines.core.build import on_meta
+        from baselines.videowam.modules import make_model
+
+        return on_meta(lambda: make_model(self.card.architecture))
+
+    def fill(self, model: Any, dtype: Any) -> None:
+        """Fill both experts from the checkpoint, the rest from its files."""
+        from baselines.videowam.loading import fill_model
+
+        options = self.options
+        assert options.checkpoint and options.vae and options.text_encoder
+        fill_model(model, options.checkpoint, options.vae, options.text_encoder, dtype)
+
+    def program(self, model: Any) -> Program[Any]:
+        """The mode's stages."""
+        from baselines.videowam.modes import PROGRAMS
+
+        return PROGRAMS[self.mode](model, self.savings())
+
+    def state(self, inputs: Inputs) -> Any:
+        """A batch for the stages; video and action noise come from equal seeds, as released."""
+        import torch
+
+        from baselines.core.inputs import batch_noise, signed
+        from baselines.videowam.state import State
+
+        dtype, device = inputs.proprio.dtype, inputs.proprio.device
+        clip = self.card.architecture.latent_shape
+        position = torch.arange(inputs.token_ids.shape[1], device=device)[None]
+        return State(
+            proprio=inputs.proprio,
+            noise_action=inputs.noise.to(dtype),
+            noise_video=batch_noise(inputs.noise_seeds, clip, device).to(dtype),
+            image=signed(inputs.picture, dtype),
+            text_ids=inputs.token_ids,
+            text_valid=position < torch.tensor(inputs.lengths, device=device)[:, None],
+        )
+
+    def keep_text(self, state: Any, row: int) -> Any:
+        """Features with their zeroed padding, which the model reads."""
+        return state.text[row].clone()
+
+    def reuse_text(self, state: Any, kept: Sequence[Any]) -> None:
+        """All are of one length."""
+        import torch
+
+        state.text = torch.stack(list(kept))
+
+    def tokenizer(self) -> Tokenize:
+        """UMT5's tokenizer on the prompt."""
+        config = self.card.architecture
+        if self.options.text_encoder is None:
+            return stand_in(config.text_encoder.vocab, PROMPT_TOKENS, config.text_length)
+        return released(self.options.text_encoder, config.text_length, PROMPT.format, chat=False)
+
+
+def _make(name: str, preset: str, mode: Mode, about: str, **options: Any) -> FastWamPolicy:
+    card = Card(
+        name=name,
+        about=about,
+        paradigm="videowam",
+        package="baselines.videowam",
+        robot=LIBERO if preset == "libero" else ROBOTWIN_LARGE,
+        architecture=PRESETS[preset],
+        parameters=PARAMETERS[preset],
+        replan_steps=PRESETS[preset].replan,
+    )
+    return FastWamPolicy(card, parse(FastWamOptions, name, options), mode)
+
+
+_PLAIN = "no imagination: the action reads the current frame alone"
+_JOINT = "video and action are denoised together"
+_IDM = "the video is denoised first, then the action is read off it"
+fastwam = partial(_make, "fastwam", "libero", "plain", f"Wan2.2 5B on LIBERO, {_PLAIN}")
+fastwam_joint = partial(_make, "fastwam-joint", "libero", "joint", f"Wan2.2 5B on LIBERO, {_JOINT}")
+fastwam_idm = partial(_make, "fastwam-idm", "libero", "idm", f"Wan2.2 5B on LIBERO, {_IDM}")
+fastwam_robotwin = partial(
+    _make, "fastwam-robotwin", "robotwin", "plain", f"Wan2.2 5B on RoboTwin, {_PLAIN}"
+)
+fastwam_joint_robotwin = partial(
+    _make, "fastwam-joint-robotwin", "robotwin", "joint", f"Wan2.2 5B on RoboTwin, {_JOINT}"
+)
+fastwam_idm_robotwin = partial(
+    _make, "fastwam-idm-robotwin", "robotwin", "idm", f"Wan2.2 5B on RoboTwin, {_IDM}"
+)

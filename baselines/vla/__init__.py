@@ -1,0 +1,1 @@
+"""Vision-language-action baselines: policies without a model of the world."""

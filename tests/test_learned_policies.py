@@ -1,0 +1,177 @@
+"""Learned policies as a user runs them: tiny releases on disk, observations in, commands out."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from baselines.core.robots import LIBERO, opening_to_libero, relative_to_state
+from tests.golden_data import gap
+from tests.releases import MAKERS, Release, observation, release
+from wambench import UserError, plugins
+from wambench.contract import checked_chunk, mismatches
+from wambench.protocols import protocol
+
+PUBLISHED = [
+    name for name, point in plugins.installed(plugins.POLICIES).items()
+    if ".scripted" not in point.value and point.value.startswith("baselines.")
+]  # fmt: skip
+TASKS = ("pick up the black bowl", "place it on the plate and pick up the stove")
+
+
+@pytest.fixture(scope="module", params=MAKERS)
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    folder = tmp_path_factory.mktemp(request.param)
+    return release(request.param, folder)
+
+
+def seen(tiny: Release) -> list[Any]:
+    side = tiny.card.robot.image_size[0]
+    return [observation(seed, TASKS[seed % 2], side) for seed in range(4)]
+
+
+def loaded(tiny: Release, **changes: Any) -> Any:
+    policy = tiny.policy(**changes)
+    policy.load()
+    return policy
+
+
+def test_files_give_the_model_that_wrote_them(tiny: Release) -> None:
+    policy = loaded(tiny)
+    filled = policy.build()
+    policy.fill(filled, next(tiny.model.parameters()).dtype)
+    theirs = tiny.model.state_dict()
+    for name, tensor in filled.state_dict().items():
+        assert gap(tensor, theirs[name]) == 0, name
+
+
+def test_chunks_are_what_the_engine_takes(tiny: Release) -> None:
+    policy = loaded(tiny)
+    chunks = policy.act(seen(tiny))
+    assert len(chunks) == 4
+    for chunk in chunks:
+        assert chunk.shape == (6, 7)
+        checked_chunk(chunk, policy.spec.action, policy.spec.horizon)
+    for one, other in ((0, 1), (0, 2), (1, 3)):
+        assert np.abs(chunks[one] - chunks[other]).max() > 1e-3
+
+
+def test_a_chunk_does_not_depend_on_its_neighbours(tiny: Release) -> None:
+    for preset in ("released", "best-exact"):
+        policy, everything = loaded(tiny, preset=preset), seen(tiny)
+        together = policy.act(everything)
+        backwards = loaded(tiny, preset=preset).act(everything[::-1])[::-1]
+        for chunk, other, one in zip(together, backwards, everything, strict=True):
+            assert np.array_equal(chunk, other)
+            assert np.array_equal(chunk, policy.act([one])[0])  # now with its text kept
+
+
+def test_presets_and_batches_agree(tiny: Release) -> None:
+    plain = loaded(tiny).act(seen(tiny))
+    for changes in ({"preset": "best-exact"}, {"batch_size": 4},
+                    {"preset": "best-exact", "batch_size": 3}):  # fmt: skip
+        policy = loaded(tiny, **changes)
+        for _ in range(2):  # the second time with kept text
+            for chunk, other in zip(policy.act(seen(tiny)), plain, strict=True):
+                assert np.abs(chunk - other).max() < 2e-5  # of commands about 2
+
+
+def test_noise_is_the_released_seed_or_the_cells_own(tiny: Release) -> None:
+    first = seen(tiny)[0]
+    other = observation(0, TASKS[0], tiny.card.robot.image_size[0])
+    object.__setattr__(other, "noise_seed", 99)
+    fixed, own = loaded(tiny), loaded(tiny, noise_seed=None)
+    assert np.array_equal(fixed.act([first])[0], fixed.act([other])[0])
+    is_regression = tiny.card.name == "openvla-oft"  # which draws none
+    assert np.array_equal(own.act([first])[0], own.act([other])[0]) == is_regression
+
+
+def test_a_fingerprint_moves_with_every_file(tiny: Release, tmp_path: Path) -> None:
+    before = tiny.policy().fingerprint()
+    assert {"code", "device", "statistics", "version:torch"} <= set(before)
+    for option, (path, _) in tiny.policy().files().items():
+        assert option in before and len(before[option]) == 32
+        absent = tmp_path / "gone"
+        with pytest.raises(UserError, match="gone"):
+            tiny.policy(**{option: absent}).fingerprint()
+        with pytest.raises(UserError, match=f"needs option {option}"):
+            tiny.policy(**{option: None}).fingerprint()
+        assert any(option in line for line in tiny.policy(**{option: None}).obstacles())
+        assert path is not None and not any(str(path) in o for o in tiny.policy().obstacles())
+
+
+def test_random_weights_need_no_files(tiny: Release) -> None:
+    files = dict.fromkeys(tiny.policy().files())
+    policy = loaded(tiny, weights="random", **files)
+    assert policy.obstacles() == [] and "checkpoint" not in policy.fingerprint()
+    chunks = policy.act(seen(tiny))
+    assert all(np.isfinite(chunk).all() for chunk in chunks)
+    again = loaded(tiny, weights="random", **files).act(seen(tiny))
+    assert all(np.array_equal(a, b) for a, b in zip(chunks, again, strict=True))
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_policies_are_described_without_a_model(name: str) -> None:
+    policy = plugins.make_policy(name, {})
+    needs = policy.needs()
+    assert needs.files and policy.obstacles()
+    built = policy.build()
+    counts = {k: sum(p.numel() for p in m.parameters()) for k, m in built.named_children()}
+    if set(needs.parameters) == set(counts):
+        assert dict(needs.parameters) == counts
+    else:  # pi0's modules are nested otherwise
+        assert name in ("pi0", "pi05") and sum(needs.parameters.values()) == sum(counts.values())
+    config = policy.config()
+    assert set(config) == {"architecture", "options", "inference"}
+    with pytest.raises(UserError, match="needs option"):
+        policy.fingerprint()
+
+
+@pytest.mark.parametrize("name", [n for n in PUBLISHED if "robotwin" not in n])
+def test_libero_policies_fit_libero(name: str) -> None:
+    suite = plugins.make_suite("libero_object").spec
+    rules = protocol("imagewam")
+    spec = plugins.make_policy(name, {}).spec
+    found = mismatches(spec, suite, image_size=rules.image_size, orientation=rules.orientation)
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"chekpoint": "x"}, "did you mean checkpoint"),
+        ({"preset": "fast"}, "preset"),
+        ({"batch_size": 0}, "batch_size"),
+        ({"imagine_steps": -1}, "imagine_steps"),
+        ({"dtype": "int8"}, "dtype"),
+    ],
+)
+def test_bad_options_get_one_line(options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told) as caught:
+        plugins.make_policy("imagewam-4b", options)
+    assert "imagewam-4b" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_listing_imports_no_torch() -> None:
+    code = (
+        "import sys; from wambench import plugins\n"
+        f"for name in {PUBLISHED!r}:\n"
+        "    policy = plugins.make_policy(name, {}); policy.needs(); policy.obstacles()\n"
+        "    policy.config()\n"
+        "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_commands_are_in_the_suites_convention() -> None:
+    actions = np.array([[0.1, 0, 0, 0, 0, 0, 1.0], [0.2, 0, 0, 0, 0, 0, 0.0]])
+    opened = opening_to_libero(actions, np.zeros(8))
+    assert opened[:, -1].tolist() == [-1.0, 1.0] and opened[0, 0] == 0.1  # -1 opens in LIBERO
+    moved = relative_to_state(actions, np.arange(8.0))
+    assert moved[0].tolist() == [0.1, 1, 2, 3, 4, 5, 1.0]
+    parts = {"eef_pos": 3, "eef_axis_angle": 3, "gripper_qpos": 2}
+    proprio = {name: np.full(dim, dim + len(name)) for name, dim in parts.items()}
+    assert LIBERO.state(proprio).tolist() == [10.0] * 3 + [17.0] * 3 + [14.0] * 2
