@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -43,9 +44,7 @@ def main() -> None:
     """Run the command line; exit code 2 and one line for bad input, 130 for Ctrl-C."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        for name in plugins.installed(plugins.COMMANDS):
-            if name in sys.argv[1:2] or sys.argv[1:2] in ([], ["--help"], ["-h"]):
-                _add(name, plugins.load(plugins.COMMANDS, "command", name))
+        _add_plugins(sys.argv[1:2])
         code = app(sys.argv[1:] or ["--help"], prog_name="wambench", standalone_mode=False)
         if code == 130:
             raise KeyboardInterrupt
@@ -65,6 +64,16 @@ def main() -> None:
         # The reader (head, less) has gone: nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(141) from None
+
+
+def _add_plugins(first: list[str]) -> None:
+    """Load the plug-in command that is called, or for the help all that can be loaded."""
+    for name in plugins.installed(plugins.COMMANDS):
+        if first == [name]:
+            _add(name, plugins.load(plugins.COMMANDS, "command", name))
+        elif first in ([], ["--help"], ["-h"]):
+            with contextlib.suppress(UserError):  # a broken plug-in says so when it is called
+                _add(name, plugins.load(plugins.COMMANDS, "command", name))
 
 
 def _add(name: str, command: Any) -> None:
