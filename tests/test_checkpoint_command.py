@@ -92,9 +92,9 @@ def damaged(kind: str, folder: Path) -> Path:
     elif kind == "code":
         saved(path, {**content, "hook": Runs(folder / "ran")})
     elif kind == "unequal alias":
-        weights["mixtures.video.single_blocks.0.linear1.weight"] = 2 * weights[
-            "mixtures.video.single_blocks.0.linear1.weight"
-        ]
+        weights["mixtures.video.single_blocks.0.linear1.weight"] = (
+            2 * weights["mixtures.video.single_blocks.0.linear1.weight"]
+        )
         saved(path, content)
     elif kind == "nan":
         weights["mixtures.action.head.linear.weight"] = torch.full((7, 64), float("nan"))
