@@ -355,7 +355,7 @@ def test_the_expert_starts_from_the_editor() -> None:
     ours = state["expert.double_blocks.0.img_attn.qkv.weight"].detach().double().numpy()
     rows, at = fused.detach().double().numpy(), np.linspace(0, 47, 40)
     by_hand = np.stack([np.interp(at, np.arange(48), row) for row in rows]) * (48 / 40) ** 0.5
-    assert np.abs(ours - by_hand).max() < 1e-6
+    assert np.abs(ours - by_hand).max() < 1e-5  # the places are float32
 
 
 @pytest.mark.parametrize("size", PUBLISHED)
