@@ -1,5 +1,6 @@
 """Learned policies as a user runs them: tiny releases on disk, observations in, commands out."""
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -7,8 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from baselines.core.build import on_meta
+from baselines.core.checkpoints.folders import local_path
+from baselines.core.checkpoints.writing import write_safetensors
 from baselines.core.robots import LIBERO, opening_to_libero, relative_to_state
+from baselines.imagewam.loading import fill_editor
+from baselines.videowam.loading import fill_video
 from tests.golden_data import gap
 from tests.releases import MAKERS, Release, observation, release
 from wambench import UserError, plugins
@@ -175,3 +182,35 @@ def test_commands_are_in_the_suites_convention() -> None:
     parts = {"eef_pos": 3, "eef_axis_angle": 3, "gripper_qpos": 2}
     proprio = {name: np.full(dim, dim + len(name)) for name, dim in parts.items()}
     assert LIBERO.state(proprio).tolist() == [10.0] * 3 + [17.0] * 3 + [14.0] * 2
+
+
+def test_base_weights_start_a_training(tmp_path: Path) -> None:
+    """Diffusers folders of the backbones fill the backbone alone; the rest stays as it is."""
+    made = {"imagewam": ("editor", fill_editor), "fastwam": ("video", fill_video)}
+    for family, (part, fill) in made.items():
+        source = release(family, _folder(tmp_path / family)).model
+        folder = _folder(tmp_path / family / "transformer")
+        write_safetensors(
+            folder / "diffusion_pytorch_model.safetensors", getattr(source, part).state_dict(), {}
+        )
+        target = on_meta(functools.partial(type(source), source.config))
+        fill(target, folder, torch.float32)
+        theirs = getattr(source, part).state_dict()
+        for name, tensor in getattr(target, part).state_dict().items():
+            assert torch.equal(tensor, theirs[name])
+        assert all(p.is_meta for p in target.proprio_encoder.parameters())
+
+
+def test_a_path_that_is_neither_here_nor_on_the_hub_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert local_path(tmp_path) == tmp_path
+    with pytest.raises(UserError, match="nobody/nothing/vae") as caught:
+        local_path(Path("nobody/nothing/vae"))
+    assert "\n" not in str(caught.value)
+
+
+def _folder(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True)
+    return path
