@@ -26,13 +26,19 @@ from baselines.imagewam.config import (
     TextConfig,
     VaeConfig,
 )
-from baselines.imagewam.editor import make_editor, predict, run_editor
+from baselines.imagewam.editor import make_editor, modulate, predict, run_editor
 from baselines.imagewam.inference import program
 from baselines.imagewam.initialise import initialise_expert
 from baselines.imagewam.layout import layout
 from baselines.imagewam.loss import Batch, Draws, loss
 from baselines.imagewam.model import ImageWAM, State
-from baselines.imagewam.packing import context_positions, image_positions, pack_context
+from baselines.imagewam.packing import (
+    context_positions,
+    image_positions,
+    pack_context,
+    readable,
+    valid_mask,
+)
 from baselines.imagewam.text import TextFeatures
 from tests.golden_data import FOLDER, gap, golden, randomised, relative
 
@@ -218,6 +224,32 @@ def test_draws_and_weights_are_the_released_ones() -> None:
     assert torch.equal(draws.action_u, tensors["train.draw.u_action"])
 
 
+def test_a_prefix_at_zero_is_the_prefix_of_inference() -> None:
+    """The mended loss differs from the released one, and no longer from inference."""
+    state = tiny_state([7, 20])
+    run(tiny(), state)
+    action_noise, goal = state.noise, torch.randn(state.tokens.shape)
+    text = tiny().text_encoder(state.token_ids, None, all_layers=False)
+    batch = Batch(
+        text=text, lengths=state.lengths, source=state.tokens, target=goal, proprio=state.proprio,
+        action=torch.zeros_like(action_noise),
+        action_is_pad=torch.zeros(2, 6, dtype=torch.bool),
+    )  # fmt: skip
+    draws = Draws(torch.randn(goal.shape), torch.full((2,), 0.7), action_noise, torch.ones(2) * 0.4)
+    released = loss(tiny(), batch, draws).action
+    mended = loss(tiny(), batch, draws, prefix_at_zero=True).action
+    assert abs(released - mended) > 1e-4
+
+    sigma = 5 * 0.4 / (1 + 4 * 0.4)
+    cached = run(tiny(), tiny_state([7, 20]))
+    with torch.no_grad():
+        mask = readable(valid_mask([8, 21], 21, text.device), 8 + 6)
+        velocity = tiny().expert(sigma * action_noise, torch.full((2,), sigma), cached.cache, mask)
+    error = ((velocity - action_noise) ** 2).mean(dim=(1, 2))
+    by_hand = (LossWeight(5.0)(torch.full((2,), 1000 * sigma)) * error).mean()
+    assert mended.item() == pytest.approx(by_hand.item(), rel=1e-4)
+
+
 @functools.cache
 def tiny() -> ImageWAM:
     return randomised(ImageWAM(TINY), seed=1)
@@ -303,10 +335,11 @@ def test_the_editor_is_diffusers_own() -> None:
     text_ids, image_ids = context_positions(5, context), image_positions((2, 4), 10.0, image)
     t = torch.tensor([0.3, 0.8])
     with torch.no_grad():
-        cache, _, hidden, time = run_editor(
-            editor, context, image, torch.cat([text_ids, image_ids]), t, None
+        modulation = modulate(editor, t)
+        cache, _, hidden = run_editor(
+            editor, context, image, torch.cat([text_ids, image_ids]), modulation, None
         )
-        ours = predict(editor, hidden, time)
+        ours = predict(editor, hidden, modulation.time)
         theirs_out = theirs(image, context, t, image_ids, text_ids, return_dict=False)[0]
     assert len(cache) == 5 and gap(ours, theirs_out) < 1e-5
 

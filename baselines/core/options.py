@@ -12,7 +12,7 @@ from wambench import UserError
 from wambench.contract import Frozen
 from wambench.errors import did_you_mean, one_line
 
-Chosen = TypeVar("Chosen", bound="RunOptions")
+Chosen = TypeVar("Chosen", bound=Frozen)
 
 
 class RunOptions(Frozen):

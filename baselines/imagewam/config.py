@@ -50,8 +50,8 @@ class TextConfig(Frozen):
 class ImageWAMConfig(Frozen):
     """FLUX.2 editor, action expert and geometry. Counts of blocks hold for editor and expert."""
 
-    double_blocks: int
-    single_blocks: int = Field(gt=0)
+    double_blocks: int = Field(ge=0)
+    single_blocks: int = Field(ge=0)
     heads: int
     head_dim: int
     mlp_ratio: float = 3.0
@@ -88,8 +88,8 @@ class ImageWAMConfig(Frozen):
 
     @property
     def token_grid(self) -> tuple[int, int]:
-        """Rows and columns of image tokens."""
-        side = self.vae.pixels_per_token if self.vae else 16
+        """Rows and columns of image tokens; without a VAE a token is a square of pixels."""
+        side = self.vae.pixels_per_token if self.vae else math.isqrt(self.image_channels // 3)
         return self.image_size[0] // side, self.image_size[1] // side
 
     @model_validator(mode="after")

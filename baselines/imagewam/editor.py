@@ -121,12 +121,12 @@ class MergedAttention:
 
 @dataclass(frozen=True)
 class Modulation:
-    """What one timestep does to all blocks, [B, 1, 6 or 3 times hidden]; shared by their layers."""
+    """What timesteps do to all blocks, shared by their layers: one row for all tokens, or each."""
 
-    time: Tensor  # [B, hidden]
-    image: Tensor
-    text: Tensor
-    merged: Tensor
+    time: Tensor  # [B, hidden], of the target
+    image: Tensor  # [B, 1 or N, 6 * hidden]
+    text: Tensor  # [B, 1, 6 * hidden]
+    merged: Tensor  # [B, 1 or L + N, 3 * hidden]
 
 
 def modulate(editor: Flux2Transformer2DModel, t: Tensor) -> Modulation:
@@ -135,9 +135,27 @@ def modulate(editor: Flux2Transformer2DModel, t: Tensor) -> Modulation:
     time = embedder(timestep_embedding(t * TRAIN_TIMESTEPS, TIME_CHANNELS))
     return Modulation(
         time=time,
-        image=editor.double_stream_modulation_img(time),
-        text=editor.double_stream_modulation_txt(time),
-        merged=editor.single_stream_modulation(time),
+        image=editor.double_stream_modulation_img(time)[:, None],
+        text=editor.double_stream_modulation_txt(time)[:, None],
+        merged=editor.single_stream_modulation(time)[:, None],
+    )
+
+
+def clean_prefix(prefix: Modulation, target: Modulation, text: int, source: int) -> Modulation:
+    """Modulate ``text`` and ``source`` tokens by one timestep, the target behind them by another.
+
+    The masks let nothing of the target into the prefix, so a forward pass then holds the very
+    prefix of inference, which no separate pass has to compute.
+    """
+
+    def rows(first: Tensor, count: int, second: Tensor, rest: int) -> Tensor:
+        return torch.cat([first.expand(-1, count, -1), second.expand(-1, rest, -1)], dim=1)
+
+    return Modulation(
+        time=target.time,
+        image=rows(prefix.image, source, target.image, source),
+        text=prefix.text,
+        merged=rows(prefix.merged, text + source, target.merged, source),
     )
 
 
@@ -146,11 +164,11 @@ def run_editor(
     context: Tensor,
     image: Tensor,
     positions: Tensor,
-    t: Tensor,
+    modulation: Modulation,
     mask: Tensor | None,
     *,
     skip_dead: bool = False,
-) -> tuple[KVCache, Tensor, Tensor, Tensor]:
+) -> tuple[KVCache, Tensor, Tensor]:
     """One forward pass over [context, image].
 
     Args:
@@ -158,18 +176,16 @@ def run_editor(
         context: [B, L, text_features], text with proprioception.
         image: [B, N, image_channels], the tokens of one or more images.
         positions: [L + N, 4] of all tokens, in the model's dtype.
-        t: [B] timesteps in 0..1.
+        modulation: of the timestep, see :func:`modulate`.
         mask: bool [B, 1, L + N or 1, L + N], True: may attend; None: all may.
         skip_dead: leave out what only the hidden states after the last block need.
 
     Returns:
-        The cache of all layers (L + N tokens), the final hidden states of context [B, L, hidden]
-        and image [B, N, hidden] (those before the last block with ``skip_dead``), and the time
-        embedding for :func:`predict`.
+        The cache of all layers (L + N tokens) and the final hidden states of context
+        [B, L, hidden] and image [B, N, hidden] (those before the last block with ``skip_dead``).
     """
     config: Any = editor.config
     rope = rotary_table(positions, config.axes_dims_rope, config.rope_theta, positions.dtype)
-    modulation = modulate(editor, t)
     cache: KVCache = []
     kwargs = {"attention_mask": mask, "record": cache}
     text, image = editor.context_embedder(context), editor.x_embedder(image)
@@ -177,17 +193,18 @@ def run_editor(
         text, image = double(image, text, modulation.image, modulation.text, rope, kwargs)
     merged = torch.cat([text, image], dim=1)
     singles = list(editor.single_transformer_blocks)
+    skip_dead = skip_dead and bool(singles)
     for single in singles[:-1] if skip_dead else singles:
         merged = single(merged, None, modulation.merged, rope, kwargs)
     if skip_dead:
         cache.append(_keys_only(singles[-1], merged, modulation.merged, rope))
     length = context.shape[1]
-    return cache, merged[:, :length], merged[:, length:], modulation.time
+    return cache, merged[:, :length], merged[:, length:]
 
 
 def _keys_only(block: nn.Module, x: Tensor, modulation: Tensor, rope: Rope) -> KV:
     """Keys and values of a single block, computed without its queries, MLP and output."""
-    shift, scale, _ = modulation.unsqueeze(1).chunk(3, dim=-1)
+    shift, scale, _ = modulation.chunk(3, dim=-1)
     attn: Any = block.attn
     normed = (1 + scale) * block.norm(x) + shift  # type: ignore[operator]
     width = attn.inner_dim

@@ -16,7 +16,7 @@ from torch import Tensor
 from baselines.core.flow import TRAIN_TIMESTEPS, FlowSchedule
 from baselines.core.stages import Program, Step
 from baselines.imagewam.config import Options
-from baselines.imagewam.editor import predict, run_editor
+from baselines.imagewam.editor import modulate, predict, run_editor
 from baselines.imagewam.model import ImageWAM, State
 from baselines.imagewam.packing import (
     SOURCE_AXIS_0,
@@ -87,12 +87,12 @@ class _Inference:
         positions = torch.cat(self._prefix_positions(state.context))
         time = state.context.new_zeros(len(state.lengths))
         mask = readable(self._context_mask(state), state.tokens.shape[1])
-        state.cache, _, _, _ = run_editor(
+        state.cache, _, _ = run_editor(
             self.model.editor,
             state.context,
             state.tokens,
             positions,
-            time,
+            modulate(self.model.editor, time),
             mask,
             skip_dead=not self.options.dead_block,
         )
@@ -108,15 +108,16 @@ class _Inference:
         context, source = self._prefix_positions(state.context)
         target = image_positions(self.model.config.token_grid, TARGET_AXIS_0, state.target)
         mask = editing_mask(self._context_mask(state), count, count, state.context)
-        _, _, hidden, time = run_editor(
+        modulation = modulate(self.model.editor, self._time(schedule, index, state.target))
+        _, _, hidden = run_editor(
             self.model.editor,
             state.context,
             torch.cat([state.tokens, state.target], dim=1),
             torch.cat([context, source, target]),
-            self._time(schedule, index, state.target),
+            modulation,
             mask,
         )
-        velocity = predict(self.model.editor, hidden[:, -count:], time)
+        velocity = predict(self.model.editor, hidden[:, -count:], modulation.time)
         state.target = schedule.step(state.target, velocity, index)
 
     def act(self, schedule: FlowSchedule, index: int, state: State) -> None:

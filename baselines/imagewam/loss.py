@@ -10,7 +10,7 @@ from torch import Tensor
 
 from baselines.core.attention import tokens
 from baselines.core.flow import TRAIN_TIMESTEPS, LossWeight, noised, shifted
-from baselines.imagewam.editor import predict, run_editor
+from baselines.imagewam.editor import clean_prefix, modulate, predict, run_editor
 from baselines.imagewam.model import ImageWAM
 from baselines.imagewam.packing import (
     SOURCE_AXIS_0,
@@ -70,11 +70,16 @@ class Loss:
     action: Tensor
 
 
-def loss(model: ImageWAM, batch: Batch, draws: Draws) -> Loss:
-    """Weighted velocity errors of goal image and action.
+def loss(model: ImageWAM, batch: Batch, draws: Draws, *, prefix_at_zero: bool = False) -> Loss:
+    """Weighted velocity errors of goal image and action, each at a time of its own.
 
-    Both have their own time. The action reads the same layers as at inference, but modulated with
-    the image's random time, where inference uses 0 (the released code's mismatch, kept).
+    Args:
+        model: to be trained.
+        batch: samples.
+        draws: their randomness.
+        prefix_at_zero: In the released training text and source image are modulated with the
+            goal image's random time, where inference uses 0 (False). True mends the mismatch: the
+            action learns from the very prefix of inference.
     """
     config = model.config
     dtype = batch.action.dtype
@@ -95,15 +100,19 @@ def loss(model: ImageWAM, batch: Batch, draws: Draws) -> Loss:
             image_positions(config.token_grid, TARGET_AXIS_0, context),
         ]
     )
-    cache, _, hidden, time = run_editor(
+    modulation = modulate(model.editor, t_video / TRAIN_TIMESTEPS)
+    if prefix_at_zero:
+        still = modulate(model.editor, torch.zeros_like(t_video))
+        modulation = clean_prefix(still, modulation, context.shape[1], count)
+    cache, _, hidden = run_editor(
         model.editor,
         context,
         torch.cat([batch.source, noisy_target], dim=1),
         positions,
-        t_video / TRAIN_TIMESTEPS,
+        modulation,
         editing_mask(valid, count, count, context),
     )
-    video_velocity = predict(model.editor, hidden[:, -count:], time)
+    video_velocity = predict(model.editor, hidden[:, -count:], modulation.time)
     action_velocity = model.expert(
         noisy_action,
         t_action / TRAIN_TIMESTEPS,

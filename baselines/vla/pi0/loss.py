@@ -40,7 +40,9 @@ def draw(config: Pi0Config, batch: int, generator: torch.Generator) -> Draws:
     return Draws(beta * TIME_SCALE + TIME_OFFSET, noise)
 
 
-def loss(model: Pi, state: State, actions: Tensor, draws: Draws) -> Tensor:
+def loss(
+    model: Pi, state: State, actions: Tensor, draws: Draws, is_pad: Tensor | None = None
+) -> Tensor:
     """Mean squared error of the velocity, over all dimensions, padded ones included.
 
     Args:
@@ -48,6 +50,8 @@ def loss(model: Pi, state: State, actions: Tensor, draws: Draws) -> Tensor:
         state: the observations; ``noise`` is not read.
         actions: normalised and padded [B, horizon, action_dim].
         draws: of the same batch.
+        is_pad: bool [B, horizon], steps behind the episode's end, which do not count; None: all
+            do, as in the published training.
 
     Returns:
         A scalar that has gradients with respect to all parameters that the actions depend on.
@@ -57,4 +61,7 @@ def loss(model: Pi, state: State, actions: Tensor, draws: Draws) -> Tensor:
     x = noised(actions, draws.noise, draws.time)
     suffix = model.suffix(x, draws.time, state.state)
     predicted, _ = velocity(model, state.prefix, suffix, model.modulations(draws.time))
-    return F.mse_loss(predicted, draws.noise - actions)
+    if is_pad is None:
+        return F.mse_loss(predicted, draws.noise - actions)
+    error = F.mse_loss(predicted, draws.noise - actions, reduction="none").mean(dim=2)
+    return (error * ~is_pad).sum() / (~is_pad).sum().clamp(min=1)
