@@ -22,6 +22,7 @@ TABLE: dict[str, tuple[Any, ...]] = {
     "fastwam": ((400, 400, 400, 700), 30, 10, 50, (42,), 42, 224),
     "imagewam": ((400, 400, 400, 700), 30, 12, 25, (42,), 42, 224),
     "wambench-1": ((400, 400, 400, 700), 10, 8, 20, (0,), 0, 224),
+    "nano-1": ((400, 400, 400, 700), 10, None, 20, (0,), 0, 64),
 }
 
 
@@ -43,7 +44,8 @@ def test_numbers_of_preset(name: str) -> None:
         rules.image_size[0],
     ) == TABLE[name]
     assert rules.orientation == "rotated_180"
-    assert rules.image_size[0] == rules.image_size[1] and rules.render_size == (256, 256)
+    drawn = (128, 128) if name == "nano-1" else (256, 256)
+    assert rules.image_size[0] == rules.image_size[1] and rules.render_size == drawn
     assert rules.source and "libero_90" in rules.max_steps
 
 

@@ -7,11 +7,14 @@ simulation never pays for a render it does not need.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from tasks.libero.meshes import merged_details
 
 # robosuite hides the collision meshes (group 0) and shows the visual ones (group 1).
 COLLISION_GROUP, VISUAL_GROUP = 0, 1
@@ -24,7 +27,7 @@ class FrameDrawer:
 
     Args:
         model: the compiled scene.
-        rendering: "exact" or "lean".
+        rendering: a key of :data:`tasks.libero.suite.RENDERINGS`.
         visual_group: the geom group that is shown.
         switched_sites: sites whose opacity is given anew for each frame.
     """
@@ -95,19 +98,21 @@ class _Canvas:
         self._model = model
         width, height = max(size[1], BUFFER[0]), max(size[0], BUFFER[1])
         model.vis.global_.offwidth, model.vis.global_.offheight = width, height
-        if rendering == "lean":
+        lean = rendering in ("lean", "coarse")
+        if lean:
             model.vis.quality.offsamples = 0
         self._gl = mujoco.GLContext(width, height)
         self._gl.make_current()
         self._scene = mujoco.MjvScene(model, maxgeom=MAX_SCENE_GEOMS)
-        if rendering == "lean":
+        if lean:
             self._scene.flags[mujoco.mjtRndFlag.mjRND_REFLECTION] = 0
         self._options = mujoco.MjvOption()
         self._options.geomgroup[COLLISION_GROUP] = 0
         self._options.geomgroup[visual_group] = 1
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
+        with merged_details(model) if rendering == "coarse" else contextlib.nullcontext():
+            self._context = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_150)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
 
     def holds(self, size: tuple[int, int]) -> bool:

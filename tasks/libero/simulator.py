@@ -117,9 +117,18 @@ class LiberoSimulator(Simulator):
         return out
 
     def digest(self) -> int:
-        """64-bit BLAKE2 of (time, qpos, qvel), little-endian float64."""
-        state = self._env.sim.get_state().flatten()
-        return int.from_bytes(hashlib.blake2b(state.tobytes(), digest_size=8).digest(), "little")
+        """64-bit BLAKE2 of :meth:`state`, little-endian float64."""
+        digest = hashlib.blake2b(self.state().tobytes(), digest_size=8).digest()
+        return int.from_bytes(digest, "little")
+
+    def state(self) -> NDArray[np.float64]:
+        """The full physical state, float64 [1 + nq + nv]: time, positions, velocities."""
+        return np.asarray(self._env.sim.get_state().flatten())
+
+    @property
+    def problem(self) -> str:
+        """LIBERO's name of the class of tasks that this one belongs to."""
+        return type(self._env).__name__
 
     @property
     def gl_renderer(self) -> str:

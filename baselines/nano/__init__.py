@@ -1,0 +1,1 @@
+"""The nano track: every paradigm's published classes at about two million parameters."""

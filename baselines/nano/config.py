@@ -1,0 +1,185 @@
+"""Nano presets as data: the sizes at which each paradigm is trained on a CPU.
+
+All see two 64 px cameras in patches of 16 px, the same words and proprioception, and predict the
+same 16 actions; experts are equally wide and deep. Sizes of the backbones are chosen so that all
+have the same number of parameters (within 5 %, a test counts them). There is no autoencoder: a
+patch of pixels is a token, because a nano VAE would have to be trained first and would blur what
+little a 64 px image shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from baselines.imagewam.config import ImageWAMConfig
+from baselines.videowam.config import FastWamConfig, Mode
+from baselines.vla.oft.config import LanguageConfig, OFTConfig, TowerConfig
+from baselines.vla.pi0.config import Pi0Config, Vision
+from wambench.contract import Frozen
+
+SIDE = 64  # pixels of a camera's image
+PATCH = 16  # pixels of a token
+WORDS = 96  # rows of the word table; LIBERO's instructions have fewer words
+TEXT_LENGTH = 24  # words; LIBERO's longest instruction has 19
+HORIZON = 16
+REPLAN = 8
+STEPS = 5  # of every flow
+
+Kind = Literal["imagewam", "fastwam", "pi0", "oft"]
+
+
+class NanoConfig(Frozen):
+    """One nano policy.
+
+    Attributes:
+        kind: which family's classes.
+        architecture: the family's own configuration.
+        future: frames after the present one that training shows, evenly spaced up to the horizon.
+        parameters: component -> number of parameters; a test counts them.
+        mode: of a FastWAM.
+    """
+
+    name: str
+    about: str
+    kind: Kind
+    architecture: ImageWAMConfig | FastWamConfig | Pi0Config | OFTConfig
+    future: int
+    parameters: Mapping[str, int]
+    mode: Mode | None = None
+
+
+_WAM = {
+    "action_dim": 7,
+    "proprio_dim": 8,
+    "horizon": HORIZON,
+    "image_size": (SIDE, 2 * SIDE),
+    "text_length": TEXT_LENGTH,
+    "steps": STEPS,
+    "action_hidden": 64,
+}
+IMAGEWAM = ImageWAMConfig(
+    double_blocks=1,
+    single_blocks=3,
+    heads=3,
+    head_dim=32,
+    rope_axes=(8, 8, 8, 8),
+    image_channels=3 * PATCH**2,
+    text_features=64,
+    vae=None,
+    **_WAM,
+)
+# Half a patch is a "latent" pixel, so that Wan's own 2x2 patches make the same tokens.
+FASTWAM = FastWamConfig(
+    layers=4,
+    heads=3,
+    head_dim=32,
+    video_ffn=480,
+    latent_channels=3 * (PATCH // 2) ** 2,
+    freq_dim=64,
+    text_dim=64,
+    action_ffn=256,
+    replan=REPLAN,
+    video_frames=3,
+    vae_spatial=PATCH // 2,
+    vae_temporal=1,
+    **_WAM,
+)
+PI0 = Pi0Config(
+    vision=Vision(width=96, mlp=288, heads=3, layers=1, patch=PATCH, image=SIDE),
+    layers=4,
+    heads=3,
+    kv_heads=3,
+    head_dim=32,
+    width=96,
+    mlp=560,
+    expert_width=64,
+    expert_mlp=256,
+    vocabulary=WORDS,
+    action_dim=7,
+    state_dim=8,
+    text_length=TEXT_LENGTH,
+    camera_slots=2,
+    horizon=HORIZON,
+    steps=STEPS,
+)
+_TOWER = {"hidden": 48, "mlp": 144, "layers": 2, "heads": 2, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+OFT = OFTConfig(
+    dino=TowerConfig(prefix=(1,), **_TOWER),
+    siglip=TowerConfig(**_TOWER),
+    language=LanguageConfig(hidden=96, mlp=512, layers=5, heads=3, kv_heads=3, vocabulary=WORDS),
+    image_size=SIDE,
+    patch=PATCH,
+    cameras=2,
+    proprio_dim=8,
+    action_dim=7,
+    horizon=HORIZON,
+    replan=REPLAN,
+    text_length=TEXT_LENGTH,
+)
+
+_WORDS = WORDS * 64
+_IMAGEWAM = {"editor": 943_424, "expert": 361_664, "words": _WORDS, "proprio_encoder": 576}
+_FASTWAM = {"video": 909_024, "action": 377_927, "words": _WORDS, "proprio_encoder": 576}
+
+NANO: Mapping[str, NanoConfig] = {
+    preset.name: preset
+    for preset in (
+        NanoConfig(
+            name="nano-imagewam",
+            about="an image editor's cache is read by an action expert",
+            kind="imagewam",
+            architecture=IMAGEWAM,
+            parameters=_IMAGEWAM,
+            future=1,
+        ),
+        NanoConfig(
+            name="nano-fastwam",
+            about="a video model that imagines nothing",
+            kind="fastwam",
+            architecture=FASTWAM,
+            parameters=_FASTWAM,
+            future=2,
+            mode="plain",
+        ),
+        NanoConfig(
+            name="nano-fastwam-joint",
+            about="video and action are denoised together",
+            kind="fastwam",
+            architecture=FASTWAM,
+            parameters=_FASTWAM,
+            future=2,
+            mode="joint",
+        ),
+        NanoConfig(
+            name="nano-fastwam-idm",
+            about="the video is denoised first, then the action is read off it",
+            kind="fastwam",
+            architecture=FASTWAM,
+            parameters=_FASTWAM,
+            future=2,
+            mode="idm",
+        ),
+        NanoConfig(
+            name="nano-pi0",
+            about="a flow-matching action expert reads a vision-language prefix",
+            kind="pi0",
+            architecture=PI0,
+            parameters={"vla": 1_296_423},
+            future=0,
+        ),
+        NanoConfig(
+            name="nano-oft",
+            about="all actions of a chunk are regressed in one pass",
+            kind="oft",
+            architecture=OFT,
+            parameters={"vla": 1_290_679},
+            future=0,
+        ),
+    )
+}
+
+
+def architecture_of(preset: NanoConfig) -> Any:
+    """The family's configuration, for code that knows the family."""
+    return preset.architecture

@@ -1,0 +1,88 @@
+"""What all nano models are given and must give, and how pixels are their tokens."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from baselines.core.stages import Program
+from baselines.nano.config import NanoConfig
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Observations of a batch; all float tensors in the model's dtype."""
+
+    images: Tensor  # [B, cameras, 3, side, side] in [-1, 1]
+    proprio: Tensor  # [B, 8], normalised
+    word_ids: Tensor  # [B, text_length], padded with 0
+    lengths: tuple[int, ...]  # words of each sample
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A batch to learn from."""
+
+    seen: Seen
+    actions: Tensor  # [B, H, 7], normalised
+    action_is_pad: Tensor  # bool [B, H]
+    future: Tensor  # [B, K, cameras, 3, side, side] in [-1, 1]
+    future_is_pad: Tensor  # bool [B, K]
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Scalars; ``video`` is 0 for models that predict no image."""
+
+    total: Tensor
+    action: Tensor
+    video: Tensor
+
+
+class NanoModel(nn.Module, ABC):
+    """A family's published class at nano size, fed with pixels and words."""
+
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @abstractmethod
+    def losses(self, lesson: Lesson, generator: torch.Generator) -> Losses:
+        """The family's training loss; all randomness from ``generator`` (on the CPU)."""
+
+    @abstractmethod
+    def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Any:
+        """The family's state for one inference.
+
+        Args:
+            seen: the observations.
+            noise: [B, H, 7], what a flow starts from.
+            seeds: of further noise, one per sample.
+        """
+
+    @abstractmethod
+    def program(self) -> Program[Any]:
+        """The stages of one inference; the result is ``state.action`` [B, H, 7]."""
+
+    def imagined(self, state: Any) -> Tensor | None:
+        """Frames [B, K, 3, side, cameras * side] that an inference imagined, if it did."""
+        return None
+
+
+def mosaic(images: Tensor) -> Tensor:
+    """Cameras side by side: [..., cameras, 3, side, side] to [..., 3, side, cameras * side]."""
+    return torch.cat(images.unbind(dim=-4), dim=-1)
+
+
+def patches(image: Tensor, side: int) -> Tensor:
+    """Squares of pixels as channels: [..., 3, h, w] to [..., 3 * side^2, h / side, w / side]."""
+    return nn.functional.pixel_unshuffle(image, side)
+
+
+def pixels(channels: Tensor, side: int) -> Tensor:
+    """The way back from :func:`patches`."""
+    return nn.functional.pixel_shuffle(channels, side)

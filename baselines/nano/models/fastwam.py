@@ -1,0 +1,80 @@
+"""FastWAM at nano size, in its three modes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from baselines.core.inputs import batch_noise
+from baselines.core.stages import Program
+from baselines.nano.config import PATCH, WORDS, NanoConfig, architecture_of
+from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, patches, pixels
+from baselines.videowam.config import BEST_EXACT
+from baselines.videowam.loss import Batch, draw, loss
+from baselines.videowam.modes import PROGRAMS
+from baselines.videowam.modules import FastWam
+from baselines.videowam.state import State
+
+LATENT = PATCH // 2  # pixels of a "latent" pixel: the video model joins 2x2 of them to a token
+
+
+class NanoFastWam(NanoModel):
+    """Small patches of pixels stand for latents, rows of a word table for text features."""
+
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__(config)
+        assert config.mode is not None
+        self.mode = config.mode
+        self.wam = FastWam(architecture_of(config))
+        self.words = nn.Embedding(WORDS, self.wam.config.text_dim)
+
+    def losses(self, lesson: Lesson, generator: torch.Generator) -> Losses:
+        """Flow matching of video and action."""
+        frames = torch.cat([lesson.seen.images[:, None], lesson.future], dim=1)
+        latents = patches(mosaic(frames), LATENT).transpose(1, 2)
+        first = torch.zeros_like(lesson.future_is_pad[:, :1])
+        text, _ = self._text(lesson.seen)
+        batch = Batch(
+            latents=latents,
+            action=lesson.actions,
+            proprio=lesson.seen.proprio,
+            context=text,
+            image_is_pad=torch.cat([first, lesson.future_is_pad], dim=1),
+            action_is_pad=lesson.action_is_pad,
+        )
+        found = loss(
+            self.wam, batch, draw(batch, self.mode, self.wam.config.shift, generator), self.mode
+        )
+        return Losses(found.total, found.action, found.video)
+
+    def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> State:
+        """The video model's state."""
+        text, valid = self._text(seen)
+        shape = self.wam.config.latent_shape
+        return State(
+            proprio=seen.proprio,
+            noise_action=noise,
+            noise_video=batch_noise(seeds, shape, noise.device).to(noise.dtype),
+            first_frame=patches(mosaic(seen.images), LATENT)[:, :, None],
+            text_features=text,
+            text_valid=valid,
+        )
+
+    def program(self) -> Program[Any]:
+        """The mode's stages."""
+        return PROGRAMS[self.mode](self.wam, BEST_EXACT)
+
+    def imagined(self, state: State) -> Tensor | None:
+        """The frames after the present one."""
+        if self.mode == "plain":
+            return None
+        return pixels(state.video[:, :, 1:].transpose(1, 2), LATENT)
+
+    def _text(self, seen: Seen) -> tuple[Tensor, Tensor]:
+        """Features [B, L, D], zero where there is no word, and where there is one."""
+        position = torch.arange(seen.word_ids.shape[1], device=seen.word_ids.device)
+        limit = torch.tensor(seen.lengths, device=seen.word_ids.device)
+        valid = position[None] < limit[:, None]
+        return self.words(seen.word_ids) * valid[..., None], valid

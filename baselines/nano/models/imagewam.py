@@ -1,0 +1,69 @@
+"""ImageWAM at nano size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from baselines.core.inputs import batch_noise
+from baselines.core.stages import Program
+from baselines.imagewam.config import BEST_EXACT
+from baselines.imagewam.inference import program
+from baselines.imagewam.loss import Batch, Draws, loss
+from baselines.imagewam.model import ImageWAM, State
+from baselines.nano.config import PATCH, WORDS, NanoConfig, architecture_of
+from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, patches, pixels
+
+
+class NanoImageWAM(NanoModel):
+    """Patches of pixels are the editor's tokens, rows of a word table its text."""
+
+    def __init__(self, config: NanoConfig) -> None:
+        super().__init__(config)
+        self.wam = ImageWAM(architecture_of(config))
+        self.words = nn.Embedding(WORDS, self.wam.config.text_features)
+
+    def losses(self, lesson: Lesson, generator: torch.Generator) -> Losses:
+        """Flow matching of goal image and action; the action reads the prefix as at inference."""
+        batch = Batch(
+            text=self.words(lesson.seen.word_ids),
+            lengths=lesson.seen.lengths,
+            source=_tokens(mosaic(lesson.seen.images)),
+            target=_tokens(mosaic(lesson.future[:, 0])),
+            proprio=lesson.seen.proprio,
+            action=lesson.actions,
+            action_is_pad=lesson.action_is_pad,
+        )
+        found = loss(self.wam, batch, Draws.sample(batch, generator), prefix_at_zero=True)
+        return Losses(found.total, found.action, found.video)
+
+    def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> State:
+        """The editor's state; a goal image is imagined only if the program is asked to."""
+        tokens = _tokens(mosaic(seen.images))
+        return State(
+            proprio=seen.proprio,
+            noise=noise,
+            lengths=seen.lengths,
+            text=self.words(seen.word_ids),
+            tokens=tokens,
+            target_noise=batch_noise(seeds, tuple(tokens.shape[1:]), tokens.device).to(noise.dtype),
+        )
+
+    def program(self, imagine_steps: int = 0) -> Program[Any]:
+        """Text, vision, prefill, act."""
+        steps = program(self.wam, BEST_EXACT, imagine_steps).steps
+        return Program([step for step in steps if step.stage != "decode"])
+
+    def imagined(self, state: State) -> Tensor | None:
+        """The goal image, if the program imagined one."""
+        if state.target is None:
+            return None
+        grid = self.wam.config.token_grid
+        return pixels(state.target.transpose(1, 2).unflatten(2, grid), PATCH)[:, None]
+
+
+def _tokens(image: Tensor) -> Tensor:
+    """[B, 3, h, w] to [B, tokens, channels], row by row."""
+    return patches(image, PATCH).flatten(2).transpose(1, 2)

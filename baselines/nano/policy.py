@@ -1,0 +1,149 @@
+"""Nano policies: weights that ship with wambench, or that a user trained."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from baselines.core.options import parse
+from baselines.core.policy import source_hash
+from baselines.core.robots import LIBERO, unchanged
+from baselines.nano.config import NANO, REPLAN, SIDE, NanoConfig
+from wambench import Needs, Observation, Policy, PolicySpec, UserError
+from wambench.contract import Frozen
+
+if TYPE_CHECKING:
+    from baselines.nano.models.base import NanoModel
+
+WEIGHTS = Path(__file__).parent / "weights"
+ROBOT = dataclasses.replace(LIBERO, image_size=(SIDE, SIDE), command=unchanged)
+
+
+class NanoOptions(Frozen):
+    """What a user may choose of a nano policy."""
+
+    weights: Path | None = Field(
+        default=None, description="a file of 'wambench train'; by default the one that ships"
+    )
+    noise_seed: int | None = Field(
+        default=None, description="fixed noise at every replan; null: the cell's own"
+    )
+
+
+class NanoPolicy(Policy):
+    """A trained nano model. Its success says nothing of the published model of its paradigm."""
+
+    def __init__(self, config: NanoConfig, options: NanoOptions) -> None:
+        self.nano, self.options = config, options
+        self.spec = PolicySpec(
+            paradigm={"imagewam": "imagewam", "fastwam": "videowam"}.get(config.kind, "vla"),
+            track="nano",
+            about=f"nano: {config.about}",
+            cameras=ROBOT.cameras,
+            image_size=ROBOT.image_size,
+            orientation=ROBOT.orientation,
+            proprio=ROBOT.proprio,
+            action=ROBOT.action,
+            horizon=config.architecture.horizon,
+            replan_steps=REPLAN,
+        )
+
+    @property
+    def path(self) -> Path:
+        """The weights file."""
+        return self.options.weights or WEIGHTS / f"{self.nano.name}.safetensors"
+
+    def needs(self) -> Needs:
+        """Two million parameters."""
+        return Needs(parameters=dict(self.nano.parameters), memory_gb=0.0)
+
+    def obstacles(self) -> Sequence[str]:
+        """Weights that are not there."""
+        return () if self.path.is_file() else (f"no {str(self.path)!r}",)
+
+    def config(self) -> Mapping[str, Any]:
+        """The preset and the options."""
+        return {
+            "preset": self.nano.model_dump(mode="json"),
+            "options": self.options.model_dump(mode="json"),
+        }
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """Hashes of weights and source; UserError if the weights are not there."""
+        from baselines.core.checkpoints.hashing import file_hash
+
+        if not self.path.is_file():
+            raise UserError(
+                f"policy {self.nano.name!r}: no weights in {str(self.path)!r}; train them with "
+                f"'wambench train {self.nano.name}' and name them as option weights"
+            )
+        families = ("baselines.imagewam", "baselines.videowam", "baselines.vla")
+        code = source_hash("baselines.core", "baselines.nano", *families)
+        return {"weights": file_hash(self.path), "code": code}
+
+    def load(self) -> None:
+        """Build the model and fill it."""
+        import torch
+
+        from baselines.core.inputs import Preparation
+        from baselines.nano.config import TEXT_LENGTH
+        from baselines.nano.models import make
+        from baselines.nano.trained import read_trained
+
+        trained = read_trained(self.path)
+        if trained.config.name != self.nano.name:
+            raise UserError(
+                f"{str(self.path)!r} holds {trained.config.name}, not {self.nano.name}; "
+                "name the right file"
+            )
+        torch.set_num_threads(1)  # sums then have one order, whatever else runs
+        self._model: NanoModel = make(trained.config).eval()
+        self._model.load_state_dict(trained.tensors, strict=False)
+        self._program = self._model.program()
+        self._prepare = Preparation(
+            robot=ROBOT,
+            tokenize=trained.vocabulary,
+            statistics=trained.statistics,
+            text_length=TEXT_LENGTH,
+            noise_shape=(self.spec.horizon, ROBOT.action.dim),
+            noise_seed=self.options.noise_seed,
+            device=torch.device("cpu"),
+            dtype=torch.float32,
+        )
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
+        """Chunks [16, 7]; one observation after the other, so that no neighbour matters."""
+        return [self._act(seen) for seen in observations]
+
+    def _act(self, seen: Observation) -> NDArray[np.float64]:
+        import torch
+
+        from baselines.core.inputs import signed
+        from baselines.nano.models.base import Seen
+
+        inputs = self._prepare([seen])
+        images = torch.stack([signed(image, torch.float32) for image in inputs.images], dim=1)
+        given = Seen(images, inputs.proprio, inputs.token_ids, inputs.lengths)
+        with torch.inference_mode():
+            state = self._model.state(given, inputs.noise, inputs.noise_seeds)
+            self._program.run(state)
+        return self._prepare.commands(state.action, [seen])[0]
+
+
+def _make(name: str, **options: Any) -> NanoPolicy:
+    return NanoPolicy(NANO[name], parse(NanoOptions, name, options))
+
+
+nano_imagewam = partial(_make, "nano-imagewam")
+nano_fastwam = partial(_make, "nano-fastwam")
+nano_fastwam_joint = partial(_make, "nano-fastwam-joint")
+nano_fastwam_idm = partial(_make, "nano-fastwam-idm")
+nano_pi0 = partial(_make, "nano-pi0")
+nano_oft = partial(_make, "nano-oft")

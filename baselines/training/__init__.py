@@ -1,0 +1,1 @@
+"""Training policies on demonstrations: data, the loop, weights to ship."""

@@ -1,0 +1,102 @@
+"""``wambench train``: train a nano policy on demonstrations."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from wambench import UserError
+from wambench.cli.output import command_line
+from wambench.errors import did_you_mean, one_line
+
+Device = Literal["cpu", "cuda"]
+DType = Literal["float32", "bfloat16"]
+
+
+def train(
+    preset: Annotated[str, typer.Argument(help="nano-imagewam, nano-fastwam, nano-pi0, …")],
+    data: Annotated[list[Path], typer.Option("--data", help="Demonstrations; may be repeated.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the training; resumes there.")],
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 12_000,
+    batch_size: Annotated[int, typer.Option(help="Samples in a step.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 1e-3,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    device: Annotated[Device, typer.Option(help="Where to train.")] = "cpu",
+    dtype: Annotated[DType, typer.Option(help="bfloat16: autocast.")] = "float32",
+    until: Annotated[int | None, typer.Option(help="Stop after this step, to go on later.")] = None,
+) -> None:
+    """Train a nano policy; stop it at any time, the same command goes on.
+
+    Example: wambench train nano-imagewam --data demos --out runs/train/imagewam
+    """
+    from baselines.nano.config import NANO
+
+    if preset not in NANO:
+        raise UserError(f"unknown preset {preset!r}; {did_you_mean(preset, NANO)}")
+    from baselines.nano.config import SIDE
+    from baselines.nano.trained import Trained, write_trained
+    from baselines.training.data.dataset import open_demos
+    from baselines.training.recipe import Recipe
+    from baselines.training.trainer import Trainer
+
+    try:
+        recipe = Recipe(
+            preset=preset,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            seed=seed,
+            device=device,
+            dtype=dtype,
+        )
+    except ValidationError as error:
+        raise UserError(f"train {preset}: {one_line(error)}") from None
+    demos = open_demos(data, size=(SIDE, SIDE), seed=seed)
+    out.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(NANO[preset], recipe, demos, out)
+    print(
+        f"{preset}: {len(demos.train)} episodes to train on, {len(demos.validation)} to validate, "
+        f"data {demos.data_hash[:12]}; step {trainer.step} of {recipe.steps}"
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+               TimeRemainingColumn())  # fmt: skip
+    with Progress(*columns) as progress:
+        bar = progress.add_task(preset, total=recipe.steps, completed=trainer.step)
+
+        def report(step: int, loss: float) -> None:
+            progress.update(bar, completed=step, description=f"{preset} loss {loss:.3f}")
+
+        trainer.run(report, until)
+    found = trainer.validate()
+    facts: dict[str, Any] = {
+        "command": command_line(),
+        "data_hash": demos.data_hash,
+        "episodes": len(demos.train),
+        "step": trainer.step,
+        "cpu_seconds": round(trainer.cpu_seconds, 1),
+        "weights_hash": trainer.weights_hash(),
+        "torch": metadata.version("torch"),
+        "machine": platform.machine(),
+    }
+    write_trained(
+        out / "weights.safetensors",
+        Trained(
+            config=trainer.config,
+            recipe=recipe.model_dump(mode="json"),
+            statistics=trainer.statistics,
+            vocabulary=trainer.vocabulary,
+            facts=facts,
+            tensors=trainer.ema.values,
+        ),
+    )
+    print(
+        f"step {trainer.step}: validation loss {found.loss:.4f}, action error "
+        f"{found.action_error:.4f}, gripper error {found.gripper_error:.4f}, "
+        f"weights {facts['weights_hash'][:12]} in {out / 'weights.safetensors'}"
+    )

@@ -1,0 +1,213 @@
+"""The one training loop, for every paradigm, on a CPU or a GPU, resumable to the bit."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from baselines.core.flow import seeded_noise
+from baselines.nano.config import HORIZON, NanoConfig
+from baselines.nano.models import make
+from baselines.nano.models.base import NanoModel
+from baselines.nano.vocabulary import Vocabulary
+from baselines.training.data.chunks import Chunks
+from baselines.training.data.dataset import Demonstrations
+from baselines.training.data.statistics import training_statistics
+from baselines.training.lessons import Teacher
+from baselines.training.log import Log
+from baselines.training.recipe import Recipe
+from baselines.training.state import Ema, read_state, write_state
+from wambench import UserError
+
+VALIDATION_SAMPLES = 64  # spread evenly over the validation episodes
+REPORT_EVERY = 50  # steps between rows of the log
+
+Report = Callable[[int, float], None]
+"""Told after every step: how many are done, and the loss."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the averaged weights do on episodes that were kept from training."""
+
+    loss: float
+    action_error: float  # mean |difference| of the six motions, normalised units
+    gripper_error: float  # share of steps whose gripper command has the wrong sign
+
+
+class Trainer:
+    """A training in a folder: ``state.pt`` to resume from, ``log.csv``."""
+
+    def __init__(
+        self, config: NanoConfig, recipe: Recipe, demos: Demonstrations, folder: Path
+    ) -> None:
+        self.config, self.recipe, self.folder = config, recipe, folder
+        torch.set_num_threads(recipe.threads)
+        torch.manual_seed(recipe.seed)
+        self.device = torch.device(recipe.device)
+        dtype = getattr(torch, recipe.dtype)
+        self.model = make(config).to(self.device)
+        self.ema = Ema.of(self.model, recipe.ema)
+        self.statistics = training_statistics(demos.train)
+        self.vocabulary = Vocabulary.of(demos.instructions)
+        self.data_hash = demos.data_hash
+        self._teacher = Teacher(
+            self.statistics, self.vocabulary, demos.instructions, self.device, dtype
+        )
+        shared: dict[str, Any] = {
+            "instructions": demos.instructions,
+            "cameras": demos.cameras,
+            "horizon": HORIZON,
+            "future": config.future,
+        }
+        self._chunks = Chunks(
+            episodes=demos.train, batch_size=recipe.batch_size, seed=recipe.seed, **shared
+        )
+        self._held_out = Chunks(episodes=demos.validation, seed=None, **shared)
+        self._optimiser = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=recipe.learning_rate,
+            betas=recipe.betas,
+            weight_decay=recipe.weight_decay,
+        )
+        self.step, self.cpu_seconds = 0, 0.0
+        self._resume()
+        self._log = Log(folder / "log.csv", keep=self.step)
+
+    def run(self, report: Report = lambda step, loss: None, until: int | None = None) -> None:
+        """Train to the end of the recipe, or to step ``until``."""
+        last = min(until or self.recipe.steps, self.recipe.steps)
+        while self.step < last:
+            started = time.thread_time()
+            row = self._one_step()
+            self.cpu_seconds += time.thread_time() - started
+            self.step += 1
+            is_last = self.step == last
+            if self.step % self.recipe.validate_every == 0 or is_last:
+                found = self.validate()
+                row |= {
+                    "validation_loss": found.loss,
+                    "validation_action_error": found.action_error,
+                    "validation_gripper_error": found.gripper_error,
+                }
+            if self.step % REPORT_EVERY == 0 or is_last:
+                self._log.add({"step": self.step, "cpu_seconds": round(self.cpu_seconds, 2), **row})
+            if self.step % self.recipe.save_every == 0 or is_last:
+                self._save()
+            report(self.step, float(row["loss"]))
+
+    def learning_rate(self, step: int) -> float:
+        """Linear warm-up, then a cosine to ``final_rate``."""
+        recipe = self.recipe
+        warm = max(1, round(recipe.warmup * recipe.steps))
+        if step < warm:
+            return recipe.learning_rate * (step + 1) / warm
+        progress = (step - warm) / max(1, recipe.steps - warm)
+        share = recipe.final_rate + (1 - recipe.final_rate) * (1 + math.cos(math.pi * progress)) / 2
+        return recipe.learning_rate * share
+
+    def weights_hash(self) -> str:
+        """Hash of the averaged weights."""
+        digest = hashlib.blake2b(digest_size=16)
+        for name in sorted(self.ema.values):
+            digest.update(name.encode())
+            digest.update(self.ema.values[name].float().cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def averaged(self) -> NanoModel:
+        """A copy of the model with the averaged weights."""
+        model = make(self.config).to(self.device)
+        model.load_state_dict(self.ema.values, strict=False)
+        return model.eval()
+
+    @torch.no_grad()
+    def validate(self) -> Validation:
+        """Judge the averaged weights; the same samples and noise every time."""
+        model = self.averaged()
+        numbers = torch.linspace(0, len(self._held_out) - 1, VALIDATION_SAMPLES).long()
+        batch = self._held_out.at(numbers.numpy())
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        lesson = self._teacher.lesson(batch, 0, generator)
+        total = model.losses(lesson, generator).total
+        seeds = tuple(range(len(numbers)))
+        noise = torch.cat([seeded_noise(seed, (1, *lesson.actions.shape[1:])) for seed in seeds])
+        state = model.state(lesson.seen, noise.to(lesson.actions), seeds)
+        action = model.program().run(state).action
+        counted = ~lesson.action_is_pad
+        error = (action - lesson.actions)[..., :6].abs().mean(dim=-1)
+        is_wrong = (action[..., 6] > 0) != (lesson.actions[..., 6] > 0)
+        count = counted.sum()
+        return Validation(
+            loss=float(total),
+            action_error=float((error * counted).sum() / count),
+            gripper_error=float((is_wrong & counted).sum() / count),
+        )
+
+    def _one_step(self) -> dict[str, float]:
+        """One optimiser step; its randomness depends on the seed and the step's number alone."""
+        recipe = self.recipe
+        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + self.step)
+        batch = self._chunks.batch(self.step)
+        lesson = self._teacher.lesson(batch, recipe.shift_pixels, generator)
+        rate = self.learning_rate(self.step)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
+            losses = self.model.losses(lesson, generator)
+        self._optimiser.zero_grad(set_to_none=True)
+        losses.total.backward()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
+        if not torch.isfinite(norm):
+            raise UserError(
+                f"training {self.config.name}: the gradient of step {self.step} is not finite; "
+                "lower --learning-rate"
+            )
+        self._optimiser.step()
+        self.ema.update(self.model, self.step)
+        return {
+            "loss": losses.total.item(),
+            "action_loss": losses.action.item(),
+            "video_loss": losses.video.item(),
+            "learning_rate": rate,
+            "gradient_norm": norm.item(),
+        }
+
+    def _save(self) -> None:
+        write_state(
+            self.folder / "state.pt",
+            {
+                "recipe": self.recipe.model_dump_json(),
+                "data_hash": self.data_hash,
+                "step": self.step,
+                "cpu_seconds": self.cpu_seconds,
+                "model": self.model.state_dict(),
+                "ema": self.ema.values,
+                "optimiser": self._optimiser.state_dict(),
+            },
+        )
+
+    def _resume(self) -> None:
+        path = self.folder / "state.pt"
+        if not path.exists():
+            return
+        state = read_state(path)
+        for what, old, new in (
+            ("recipe", state["recipe"], self.recipe.model_dump_json()),
+            ("data hash", state["data_hash"], self.data_hash),
+        ):
+            if old != new:
+                raise UserError(
+                    f"{str(self.folder)!r} was begun with another {what} ({old}, now {new}); "
+                    "use the same, or another --out"
+                )
+        self.model.load_state_dict(state["model"])
+        self.ema.values = state["ema"]
+        self._optimiser.load_state_dict(state["optimiser"])
+        self.step, self.cpu_seconds = state["step"], state["cpu_seconds"]

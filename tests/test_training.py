@@ -1,0 +1,144 @@
+"""The trainer on a few made-up demonstrations: same seed same weights, killed and resumed alike."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from baselines.nano.config import NANO
+from baselines.nano.models import make
+from baselines.nano.policy import NanoOptions, NanoPolicy
+from baselines.nano.trained import Trained, read_trained, write_trained
+from baselines.training.augment import shifted
+from baselines.training.data.dataset import Demonstrations
+from baselines.training.data.episodes import Episode
+from baselines.training.recipe import Recipe
+from baselines.training.trainer import Trainer
+from tests.releases import observation
+from wambench import UserError
+
+
+def episode(number: int, steps: int = 40) -> Episode:
+    """A bright square whose place says where to go."""
+    random = np.random.default_rng(number)
+    place = random.integers(8, 48)
+    frames = np.zeros((steps, 64, 64, 3), np.uint8)
+    frames[:, 20:30, place : place + 8] = 255
+    actions = np.zeros((steps, 7), np.float32)
+    actions[:, 0] = (place - 28) / 28
+    actions[:, 6] = np.where(np.arange(steps) < steps // 2, -1, 1)
+    state = np.cumsum(np.pad(actions, ((0, 0), (0, 1))), axis=0).astype(np.float32) / steps
+    return Episode(
+        source=f"made up {number}", suite="toy", task="go", instruction="go to the light",
+        init_state=number, seed=0, state=state, actions=actions, labels=actions,
+        images={"agentview": frames, "wrist": frames[:, ::-1].copy()},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def demos() -> Demonstrations:
+    episodes = [episode(number) for number in range(10)]
+    return Demonstrations(
+        cameras=("agentview", "wrist"), size=(64, 64),
+        train=tuple(episodes[:8]), validation=tuple(episodes[8:]),
+    )  # fmt: skip
+
+
+def recipe(name: str, **changes: object) -> Recipe:
+    return Recipe(**{"preset": name, "steps": 6, "batch_size": 4, "save_every": 2, **changes})
+
+
+@pytest.mark.parametrize("name", NANO)
+def test_killed_and_resumed_equals_uninterrupted(
+    name: str, demos: Demonstrations, tmp_path: Path
+) -> None:
+    for folder in ("whole", "parts"):
+        (tmp_path / folder).mkdir()
+    whole = Trainer(NANO[name], recipe(name), demos, tmp_path / "whole")
+    start = whole.weights_hash()
+    whole.run()
+    Trainer(NANO[name], recipe(name), demos, tmp_path / "parts").run(until=5)  # saved at 4 and 5
+    state = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)
+    assert state["step"] == 5
+    resumed = Trainer(NANO[name], recipe(name), demos, tmp_path / "parts")
+    assert resumed.step == 5
+    resumed.run()
+    assert start != whole.weights_hash() == resumed.weights_hash()
+
+
+def test_presets_are_of_one_size() -> None:
+    counts = {}
+    for name, config in NANO.items():
+        model = make(config)
+        counts[name] = sum(p.numel() for p in model.parameters())
+        assert counts[name] == sum(config.parameters.values())
+    assert max(counts.values()) < 1.05 * min(counts.values())
+    assert max(counts.values()) * 4 < 8 * 2**20  # bytes of a file
+
+
+def test_training_learns_and_logs(demos: Demonstrations, tmp_path: Path) -> None:
+    long = recipe("nano-oft", steps=120, batch_size=8, save_every=60, validate_every=40, ema=0.9)
+    trainer = Trainer(NANO["nano-oft"], long, demos, tmp_path)
+    before = trainer.validate()
+    trainer.run()
+    after = trainer.validate()
+    assert after.loss < 0.7 * before.loss and after.action_error < 0.6 * before.action_error
+    with (tmp_path / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in rows] == [50, 100, 120]
+    assert float(rows[-1]["validation_loss"]) == pytest.approx(after.loss)
+    assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
+
+
+def test_another_recipe_or_data_is_refused(demos: Demonstrations, tmp_path: Path) -> None:
+    Trainer(NANO["nano-oft"], recipe("nano-oft"), demos, tmp_path).run(until=2)
+    with pytest.raises(UserError, match="another recipe"):
+        Trainer(NANO["nano-oft"], recipe("nano-oft", seed=1), demos, tmp_path)
+    fewer = Demonstrations(cameras=demos.cameras, size=demos.size, train=demos.train[:7],
+                           validation=demos.validation)  # fmt: skip
+    with pytest.raises(UserError, match="another data hash"):
+        Trainer(NANO["nano-oft"], recipe("nano-oft"), fewer, tmp_path)
+    (tmp_path / "state.pt").write_bytes(b"half")
+    with pytest.raises(UserError, match="is no training state"):
+        Trainer(NANO["nano-oft"], recipe("nano-oft"), demos, tmp_path)
+
+
+@pytest.mark.parametrize("name", NANO)
+def test_trained_weights_make_a_policy(name: str, demos: Demonstrations, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    trainer = Trainer(NANO[name], recipe(name), demos, tmp_path / "out")
+    path = tmp_path / "weights.safetensors"
+    write_trained(
+        path,
+        Trained(
+            config=trainer.config, recipe=trainer.recipe.model_dump(mode="json"),
+            statistics=trainer.statistics, vocabulary=trainer.vocabulary,
+            facts={"step": 0}, tensors=trainer.ema.values,
+        ),
+    )  # fmt: skip
+    again = read_trained(path)
+    assert again.config == NANO[name] and again.vocabulary.words == ("go", "light", "the", "to")
+    assert all(torch.equal(again.tensors[n], t) for n, t in trainer.ema.values.items())
+    policy = NanoPolicy(NANO[name], NanoOptions(weights=path))
+    assert policy.obstacles() == () and len(policy.fingerprint()["weights"]) == 32
+    policy.load()
+    seen = [observation(seed, "go to the light", 64) for seed in range(3)]
+    together = policy.act(seen)
+    for chunk, one in zip(together, seen, strict=True):
+        assert chunk.shape == (16, 7) and np.isfinite(chunk).all()
+        assert np.array_equal(chunk, policy.act([one])[0])
+    other = next(n for n in NANO if NANO[n].kind != NANO[name].kind)
+    with pytest.raises(UserError, match="holds"):
+        NanoPolicy(NANO[other], NanoOptions(weights=path)).load()
+
+
+def test_shifts_move_a_cameras_frames_together() -> None:
+    frames = torch.arange(2 * 3 * 2 * 3 * 8 * 8, dtype=torch.uint8).reshape(2, 3, 2, 3, 8, 8)
+    moved = shifted(frames, 3, torch.Generator().manual_seed(0))
+    assert moved.shape == frames.shape and not torch.equal(moved, frames)
+    one = frames[:, :1].expand(-1, 3, -1, -1, -1, -1)
+    together = shifted(one, 3, torch.Generator().manual_seed(0))
+    assert torch.equal(together[:, 0], together[:, 2])
+    assert torch.equal(shifted(frames, 0, torch.Generator()), frames)
