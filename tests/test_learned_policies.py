@@ -16,6 +16,7 @@ from baselines.core.checkpoints.writing import write_safetensors
 from baselines.core.robots import LIBERO, opening_to_libero, relative_to_state
 from baselines.imagewam.loading import fill_editor
 from baselines.videowam.loading import fill_video
+from tests.conftest import CommandLine
 from tests.golden_data import gap
 from tests.releases import MAKERS, Release, observation, release
 from wambench import UserError, plugins
@@ -108,6 +109,14 @@ def test_a_fingerprint_moves_with_every_file(tiny: Release, tmp_path: Path) -> N
             tiny.policy(**{option: None}).fingerprint()
         assert any(option in line for line in tiny.policy(**{option: None}).obstacles())
         assert path is not None and not any(str(path) in o for o in tiny.policy().obstacles())
+
+
+def test_missing_statistics_are_named_before_anything_is_loaded(
+    tiny: Release, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="to turn actions into the robot's units") as caught:
+        tiny.policy(statistics=tmp_path / "stats.json").fingerprint()
+    assert "stats.json' is missing" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_random_weights_need_no_files(tiny: Release) -> None:
@@ -214,3 +223,18 @@ def test_a_path_that_is_neither_here_nor_on_the_hub_is_named(
 def _folder(path: Path) -> Path:
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@pytest.mark.parametrize("name", ["imagewam-4b", "fastwam-idm", "pi0", "openvla-oft"])
+def test_a_sweep_without_weights_is_refused_before_it_starts(
+    wambench: CommandLine, tmp_path: Path, name: str
+) -> None:
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text(
+        f"protocol: imagewam\npolicies: [{name}]\nsuites: {{libero_object: [0]}}\ninit_states: 0\n"
+    )
+    ended = wambench("sweep", sweep, "--out", tmp_path / "run")
+    assert ended.code == 2 and not (tmp_path / "run").exists()
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"error: policy {name!r} needs option checkpoint (")
+    assert "weights: random" in line

@@ -43,6 +43,8 @@ class PolicyChoice:
         try:
             fingerprint = dict(policy.fingerprint())
             digest_of(fingerprint)
+        except UserError:  # it says what is wrong and what mends it
+            raise
         except Exception as error:
             raise UserError(
                 f"policy {self.label!r} has no usable fingerprint: {one_line(error)}; "
