@@ -158,15 +158,18 @@ class LearnedPolicy(Policy):
             return out
         from baselines.core.checkpoints.hashing import path_hash
 
+        named: dict[str, Path] = {}
         for option, (path, what) in self.files().items():
             if path is None:
                 raise UserError(
                     f"policy {self.card.name!r} needs option {option} ({what}); give its path, or "
                     "weights: random if only time matters"
                 )
-            out[option] = path_hash(path)
+            named[option] = path
+        named.pop("statistics", None)
+        out |= {option: path_hash(path) for option, path in named.items()}
+        self.statistics()  # raises here, and not in the policy's process, if they are unfit
         if statistics := self.statistics_file():
-            self.statistics()  # raises here, and not in the policy's process, if it is unfit
             out["statistics"] = path_hash(statistics)
         return out
 
