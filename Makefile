@@ -10,7 +10,7 @@ export OMP_NUM_THREADS := 1
 setup: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
-	@echo "setup: creating $(VENV) and installing pinned packages (about 3 minutes, 2.5 GB; once)"
+	@echo "setup: creating $(VENV) and installing pinned packages (about 3 minutes, 4 GB; once)"
 	@command -v $(PYTHON) >/dev/null || { echo "setup: $(PYTHON) not found; install Python 3.11 or run make PYTHON=..."; exit 2; }
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
