@@ -115,7 +115,8 @@ def test_trained_weights_make_a_policy(name: str, demos: Demonstrations, tmp_pat
         Trained(
             config=trainer.config, recipe=trainer.recipe.model_dump(mode="json"),
             statistics=trainer.statistics, vocabulary=trainer.vocabulary,
-            facts={"step": 0}, tensors=trainer.ema.values,
+            facts={"step": 0, "instructions": ["go to the light", "to the light go"]},
+            tensors=trainer.ema.values,
         ),
     )  # fmt: skip
     again = read_trained(path)
@@ -129,6 +130,11 @@ def test_trained_weights_make_a_policy(name: str, demos: Demonstrations, tmp_pat
     for chunk, one in zip(together, seen, strict=True):
         assert chunk.shape == (16, 7) and np.isfinite(chunk).all()
         assert np.array_equal(chunk, policy.act([one])[0])
+    same = NanoPolicy(NANO[name], NanoOptions(weights=path, swap_instruction=2))
+    swapped = NanoPolicy(NANO[name], NanoOptions(weights=path, swap_instruction=1))
+    for heard, is_equal in ((same, True), (swapped, False)):
+        heard.load()
+        assert np.array_equal(heard.act(seen[:1])[0], together[0]) == is_equal
     other = next(n for n in NANO if NANO[n].kind != NANO[name].kind)
     with pytest.raises(UserError, match="holds"):
         NanoPolicy(NANO[other], NanoOptions(weights=path)).load()

@@ -35,6 +35,12 @@ class NanoOptions(Frozen):
     noise_seed: int | None = Field(
         default=None, description="fixed noise at every replan; null: the cell's own"
     )
+    swap_instruction: int = Field(
+        default=0,
+        ge=0,
+        description="a control: hear the instruction so many places further in the sorted list of "
+        "those it was trained on; whoever reads language must then fail",
+    )
 
 
 class NanoPolicy(Policy):
@@ -107,6 +113,7 @@ class NanoPolicy(Policy):
         self._model: NanoModel = make(trained.config).eval()
         self._model.load_state_dict(trained.tensors, strict=False)
         self._program = self._model.program()
+        self._heard: Sequence[str] = trained.facts.get("instructions", [])
         self._prepare = Preparation(
             robot=ROBOT,
             tokenize=trained.vocabulary,
@@ -128,13 +135,22 @@ class NanoPolicy(Policy):
         from baselines.core.inputs import signed
         from baselines.nano.models.base import Seen
 
-        inputs = self._prepare([seen])
+        inputs = self._prepare([dataclasses.replace(seen, instruction=self._instruction(seen))])
         images = torch.stack([signed(image, torch.float32) for image in inputs.images], dim=1)
         given = Seen(images, inputs.proprio, inputs.token_ids, inputs.lengths)
         with torch.inference_mode():
             state = self._model.state(given, inputs.noise, inputs.noise_seeds)
             self._program.run(state)
         return self._prepare.commands(state.action, [seen])[0]
+
+    def _instruction(self, seen: Observation) -> str:
+        shift = self.options.swap_instruction
+        if not shift:
+            return seen.instruction
+        if seen.instruction not in self._heard:
+            raise ValueError(f"swap_instruction: {seen.instruction!r} was not trained on")
+        place = self._heard.index(seen.instruction) + shift
+        return self._heard[place % len(self._heard)]
 
 
 def _make(name: str, **options: Any) -> NanoPolicy:

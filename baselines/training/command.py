@@ -78,6 +78,7 @@ def train(
         "command": command_line(),
         "data_hash": demos.data_hash,
         "episodes": len(demos.train),
+        "instructions": demos.instructions,
         "step": trainer.step,
         "cpu_seconds": round(trainer.cpu_seconds, 1),
         "weights_hash": trainer.weights_hash(),
