@@ -15,6 +15,7 @@ from baselines.core.checkpoints.folders import local_path
 from baselines.core.checkpoints.writing import write_safetensors
 from baselines.core.robots import LIBERO, opening_to_libero, relative_to_state
 from baselines.imagewam.loading import fill_editor
+from baselines.nano.config import NANO
 from baselines.videowam.loading import fill_video
 from tests.conftest import CommandLine
 from tests.golden_data import gap
@@ -25,7 +26,7 @@ from wambench.protocols import protocol
 
 PUBLISHED = [
     name for name, point in plugins.installed(plugins.POLICIES).items()
-    if ".scripted" not in point.value and point.value.startswith("baselines.")
+    if point.value.startswith(("baselines.imagewam", "baselines.videowam", "baselines.vla"))
 ]  # fmt: skip
 TASKS = ("pick up the black bowl", "place it on the plate and pick up the stove")
 
@@ -153,6 +154,18 @@ def test_libero_policies_fit_libero(name: str) -> None:
     spec = plugins.make_policy(name, {}).spec
     found = mismatches(spec, suite, image_size=rules.image_size, orientation=rules.orientation)
     assert found == []
+
+
+@pytest.mark.parametrize("name", NANO)
+def test_nano_policies_fit_libero_under_their_protocol(name: str) -> None:
+    suite = plugins.make_suite("libero_spatial").spec
+    rules = protocol("nano-1")
+    policy = plugins.make_policy(name, {})
+    images = {"image_size": rules.image_size, "orientation": rules.orientation}
+    assert mismatches(policy.spec, suite, **images) == []
+    assert policy.spec.track == "nano" and "nano" in policy.spec.about
+    counted = sum(policy.needs().parameters.values())
+    assert 1.25e6 < counted < 1.35e6
 
 
 @pytest.mark.parametrize(
