@@ -72,7 +72,7 @@ class NanoPolicy(Policy):
 
     def obstacles(self) -> Sequence[str]:
         """Weights that are not there."""
-        return () if self.path.is_file() else (f"no {str(self.path)!r}",)
+        return () if self.path.is_file() else (f"no weights {self.path.name}: train them",)
 
     def config(self) -> Mapping[str, Any]:
         """The preset and the options."""
