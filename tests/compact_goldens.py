@@ -1,49 +1,89 @@
-"""Make the small golden files of ``tests/golden/imagewam`` from the full ones.
+"""Make the small golden files of ``tests/golden`` from the full recordings.
 
     python -m tests.compact_goldens FULL_FOLDER
 
-The full files hold random weights and every activation of a tiny model, recorded while running the
-authors' code (see tests/golden/README.md). Kept is what the tests compare; weights stay in
-``model.pt``, those of the autoencoder (which no checkpoint holds) beside the inputs.
+The full files hold random weights and every activation of tiny models, recorded while running the
+authors' code (see tests/golden/README.md). Kept is what the tests compare. Weights stay in the
+checkpoints; those of FLUX.2's autoencoder, which no checkpoint holds, stay beside the inputs.
 """
 
 import json
+import re
 import shutil
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-TARGET = Path(__file__).parent / "golden" / "imagewam"
-KEPT = ("in.", "out.", "sched.", "train.", "weights.ae.", "mid.ref_tokens", "mid.packed_context")
-PARTS = (".cache.double", ".cache.single", ".velocity", ".ref_tokens", "_pre.freqs")
-SETS = {"fp32": ("imagewam-flux2", "fp32"), "bf16": ("imagewam-flux2", "bf16"),
-        "batch": ("imagewam-flux2-batch", "golden")}  # fmt: skip
+TARGET = Path(__file__).parent / "golden"
+FLUX2 = re.compile(
+    r"(in|out|sched|train|weights\.ae)\."
+    r"|mid\.(ref_tokens|packed_context)"
+    r"|.*(\.cache\.(double|single)|\.velocity|\.ref_tokens|_pre\.freqs)"
+)
+WAN = re.compile(
+    r"in\.(?!image)|sched\.|train\.(?!mid\.mask)|out\.(?!joint_action)"
+    r"|mid\.(cache\.|packed_context)"
+    r"|mid\.(video_)?step\d+\.(action|video|velocity_\w+|t_\w+)$"
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A full recording and what becomes of it; paths without their suffixes."""
+
+    full: str
+    small: str
+    checkpoint: tuple[str, str]  # from, to
+    kept: re.Pattern[str]
+    dropped: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ("config", "checks", "scalars")
+
+
+_WAN = ("fastwam/joint.model.pt", "fastwam/model.pt")  # the three modes share their weights
+_FACTS = ("mode", "config", "scalars")
+RECORDINGS = (
+    Recording("imagewam-flux2/fp32", "imagewam/fp32",
+              ("imagewam-flux2/model.pt", "imagewam/model.pt"), FLUX2),
+    Recording("imagewam-flux2/bf16", "imagewam/bf16",
+              ("imagewam-flux2/model.pt", "imagewam/model.pt"), FLUX2, ("weights.",)),
+    Recording("imagewam-flux2-batch/golden", "imagewam/batch",
+              ("imagewam-flux2-batch/model.pt", "imagewam/batch.model.pt"), FLUX2),
+    Recording("fastwam/uncond", "fastwam/plain", _WAN, WAN, ("out.video_latents",), _FACTS),
+    Recording("fastwam/joint", "fastwam/joint", _WAN, WAN, (), _FACTS),
+    Recording("fastwam/idm", "fastwam/idm", _WAN, WAN, (), _FACTS),
+)  # fmt: skip
+
+
+def kept(recording: Recording, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors that a small file holds."""
+    return {
+        key: tensor.contiguous()
+        for key, tensor in tensors.items()
+        if recording.kept.match(key) and not key.startswith(recording.dropped or ("\0",))
+    }
 
 
 def main(full: Path) -> None:
-    TARGET.mkdir(parents=True, exist_ok=True)
-    for name, (folder, stem) in SETS.items():
-        tensors = load_file(full / folder / f"{stem}.safetensors")
-        kept = {
-            key: tensor
-            for key, tensor in tensors.items()
-            if key.startswith(KEPT) or any(part in key for part in PARTS)
-        }
-        if name == "bf16":  # its autoencoder is the fp32 one, rounded
-            kept = {key: t for key, t in kept.items() if not key.startswith("weights.")}
-        save_file({key: t.contiguous() for key, t in kept.items()}, TARGET / f"{name}.safetensors")
-        facts = json.loads((full / folder / f"{stem}.json").read_text())
-        chosen = {key: facts[key] for key in ("config", "checks", "scalars")}
-        (TARGET / f"{name}.json").write_text(json.dumps(chosen, indent=1))
-        model = TARGET / ("batch.model.pt" if name == "batch" else "model.pt")
-        if not model.exists():
-            shutil.copyfile(full / folder / "model.pt", model)
-    rounded = load_file(full / "imagewam-flux2" / "bf16.safetensors")
-    exact = load_file(full / "imagewam-flux2" / "fp32.safetensors")
-    for key in (key for key in rounded if key.startswith("weights.")):
-        assert torch.equal(rounded[key], exact[key].to(rounded[key].dtype)), key
+    for recording in RECORDINGS:
+        tensors = load_file(full / f"{recording.full}.safetensors")
+        small = TARGET / recording.small
+        small.parent.mkdir(parents=True, exist_ok=True)
+        save_file(kept(recording, tensors), small.with_suffix(".safetensors"))
+        facts = json.loads((full / f"{recording.full}.json").read_text())
+        chosen = {key: facts[key] for key in recording.facts}
+        small.with_suffix(".json").write_text(json.dumps(chosen, indent=1))
+        source, target = recording.checkpoint
+        if not (TARGET / target).exists():
+            shutil.copyfile(full / source, TARGET / target)
+        weights = torch.load(TARGET / target, weights_only=True)["mot"]
+        for key in (key for key in tensors if key.startswith("weights.mot.")):
+            mine = weights[key.removeprefix("weights.mot.")].to(tensors[key].dtype)
+            assert torch.equal(mine, tensors[key]), (recording.full, key)
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def state_of(
     state = State(
         proprio=proprio,
         noise=noise.to(dtype).expand(size, -1, -1),
-        lengths=inputs["in.context_mask"].sum(dim=1).tolist(),
+        lengths=inputs["in.context_mask"].bool().sum(dim=1).tolist(),
         text=inputs["in.context"].to(dtype),
     )
     assert model.image_encoder is not None
