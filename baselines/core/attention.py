@@ -61,8 +61,3 @@ def joined(caches: Sequence[KVCache]) -> KVCache:
 def tokens(cache: KVCache, start: int, stop: int | None = None) -> KVCache:
     """The tokens ``start`` to ``stop`` of a cache, as views."""
     return [KV(kv.k[:, start:stop], kv.v[:, start:stop]) for kv in cache]
-
-
-def cache_bytes(cache: KVCache) -> int:
-    """Memory of a cache in bytes."""
-    return sum(part.numel() * part.element_size() for kv in cache for part in kv)

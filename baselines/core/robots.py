@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -76,24 +77,17 @@ def side_by_side(images: list[Picture]) -> Picture:
     return np.concatenate(images, axis=1)
 
 
-def head_over_wrists(images: list[Picture]) -> Picture:
-    """ImageWAM's compact RoboTwin mosaic: head 192x256 above two wrists 96x128, 288x256 in all."""
+def head_over_wrists(width: int, height: int, images: list[Picture]) -> Picture:
+    """The head camera, ``width`` x ``height`` pixels, above two wrists half as large."""
+    half = (width // 2, height // 2)
     head, left, right = (
         np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-        for image, size in zip(images, ((256, 192), (128, 96), (128, 96)), strict=True)
+        for image, size in zip(images, ((width, height), half, half), strict=True)
     )
     return np.concatenate([head, side_by_side([left, right])], axis=0)
 
 
-def head_over_wrists_large(images: list[Picture]) -> Picture:
-    """FastWAM's RoboTwin mosaic: head 256x320 above two wrists 128x160, 384x320 in all."""
-    head, left, right = (
-        np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
-        for image, size in zip(images, ((320, 256), (160, 128), (160, 128)), strict=True)
-    )
-    return np.concatenate([head, side_by_side([left, right])], axis=0)
-
-
+# What the checkpoints act with; the engine compares it with what a suite expects.
 OSC_POSE = ActionSpec(
     dim=7,
     frame="world",
@@ -142,7 +136,8 @@ ROBOTWIN = Robot(
     scaling="z_score",
     state=lambda proprio: proprio["joint_pos"],
     command=unchanged,
-    mosaic=head_over_wrists,
+    mosaic=partial(head_over_wrists, 256, 192),  # 288x256 in all, ImageWAM's compact one
 )
 
-ROBOTWIN_LARGE = dataclasses.replace(ROBOTWIN, mosaic=head_over_wrists_large)
+# 384x320 in all, FastWAM's.
+ROBOTWIN_LARGE = dataclasses.replace(ROBOTWIN, mosaic=partial(head_over_wrists, 320, 256))

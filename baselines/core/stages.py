@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar, get_args
+from typing import Generic, Literal, TypeVar
 
 StageName = Literal["text", "vision", "prefill", "imagine", "act", "decode"]
-STAGES: tuple[StageName, ...] = get_args(StageName)
 
 S = TypeVar("S")
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from wambench import UserError
 from wambench.errors import one_line
 
+WAM_PROMPT = "A video recorded from a robot's point of view executing the following instruction: {}"
+"""Around an instruction (ImageWAM's robot_video_dataset.py; FastWAM's is taken to be the same)."""
+
 Tokenize = Callable[[str], Sequence[int]]
 """From an instruction to its token ids, not padded, not longer than the model takes."""
 

@@ -12,7 +12,7 @@ from pydantic import Field
 from baselines.core.options import RunOptions, parse
 from baselines.core.policy import Card, LearnedPolicy
 from baselines.core.robots import LIBERO, ROBOTWIN
-from baselines.core.tokens import Tokenize, released, stand_in
+from baselines.core.tokens import WAM_PROMPT, Tokenize, released, stand_in
 from baselines.imagewam.config import PARAMETERS, PRESETS, PUBLISHED, Options
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from baselines.core.inputs import Inputs
     from baselines.core.stages import Program
 
-PROMPT = "A video recorded from a robot's point of view executing the following instruction: {}"
 PROMPT_TOKENS = 25  # of prompt and chat template around an instruction, for the stand-in tokenizer
 
 
@@ -103,7 +102,7 @@ class ImageWAMPolicy(LearnedPolicy):
         config = self.card.architecture
         if self.options.text_encoder is None:
             return stand_in(config.text.vocabulary, PROMPT_TOKENS, config.text_length)
-        return released(self.options.text_encoder, config.text_length, PROMPT.format, chat=True)
+        return released(self.options.text_encoder, config.text_length, WAM_PROMPT.format, chat=True)
 
 
 def _make(name: str, preset: str, about: str, defaults: Mapping[str, Any], **options: Any) -> Any:

@@ -12,7 +12,7 @@ from pydantic import Field
 from baselines.core.options import RunOptions, parse
 from baselines.core.policy import Card, LearnedPolicy
 from baselines.core.robots import LIBERO, ROBOTWIN_LARGE
-from baselines.core.tokens import Tokenize, released, stand_in
+from baselines.core.tokens import WAM_PROMPT, Tokenize, released, stand_in
 from baselines.videowam.config import OPTIONS, PARAMETERS, PRESETS, Mode, Options
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from baselines.core.inputs import Inputs
     from baselines.core.stages import Program
 
-PROMPT = "A video recorded from a robot's point of view executing the following instruction: {}"
 PROMPT_TOKENS = 16  # of the prompt around an instruction, for the stand-in tokenizer
 
 
@@ -111,7 +110,9 @@ class FastWamPolicy(LearnedPolicy):
         config = self.card.architecture
         if self.options.text_encoder is None:
             return stand_in(config.text_encoder.vocab, PROMPT_TOKENS, config.text_length)
-        return released(self.options.text_encoder, config.text_length, PROMPT.format, chat=False)
+        return released(
+            self.options.text_encoder, config.text_length, WAM_PROMPT.format, chat=False
+        )
 
 
 def _make(name: str, preset: str, mode: Mode, about: str, **options: Any) -> FastWamPolicy:
