@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from baselines.nano.config import NANO
 from baselines.nano.models import make
@@ -92,13 +93,33 @@ def test_training_learns_and_logs(demos: Demonstrations, tmp_path: Path) -> None
     assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
 
 
+@pytest.mark.parametrize("name", NANO)
+def test_what_a_model_imagines_is_drawn(name: str, demos: Demonstrations, tmp_path: Path) -> None:
+    trainer = Trainer(NANO[name], recipe(name), demos, tmp_path)
+    drawn = trainer.picture(tmp_path / "first.png")
+    has_images = NANO[name].kind in ("imagewam", "fastwam")
+    assert drawn == has_images == (tmp_path / "first.png").exists()
+    if not drawn:
+        return
+    trainer.run(until=2)
+    trainer.picture(tmp_path / "second.png")
+    first, second = (
+        np.asarray(Image.open(tmp_path / f"{which}.png")) for which in ("first", "second")
+    )
+    frame = 2 * 2 * 64 + 4  # two cameras, twice as large, and a gap
+    assert first.shape == (14 + 6 * (2 * 64 + 4), frame * (1 + 2 * NANO[name].future), 3)
+    changed = (first != second).any(axis=(0, 2))
+    assert not changed[: 2 * frame].any()  # what was seen, and what was then seen
+    assert changed[2 * frame : 3 * frame].any()  # what is imagined
+
+
 def test_another_recipe_or_data_is_refused(demos: Demonstrations, tmp_path: Path) -> None:
     Trainer(NANO["nano-oft"], recipe("nano-oft"), demos, tmp_path).run(until=2)
     with pytest.raises(UserError, match="another recipe"):
         Trainer(NANO["nano-oft"], recipe("nano-oft", seed=1), demos, tmp_path)
     fewer = Demonstrations(cameras=demos.cameras, size=demos.size, train=demos.train[:7],
                            validation=demos.validation)  # fmt: skip
-    with pytest.raises(UserError, match="another data hash"):
+    with pytest.raises(UserError, match="belongs to other data"):
         Trainer(NANO["nano-oft"], recipe("nano-oft"), fewer, tmp_path)
     (tmp_path / "state.pt").write_bytes(b"half")
     with pytest.raises(UserError, match="is no training state"):

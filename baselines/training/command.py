@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import ValidationError
@@ -14,6 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from wambench import UserError
 from wambench.cli.output import command_line
 from wambench.errors import did_you_mean, one_line
+
+if TYPE_CHECKING:
+    from baselines.training.trainer import Trainer
 
 Device = Literal["cpu", "cuda"]
 DType = Literal["float32", "bfloat16"]
@@ -30,6 +34,12 @@ def train(
     device: Annotated[Device, typer.Option(help="Where to train.")] = "cpu",
     dtype: Annotated[DType, typer.Option(help="bfloat16: autocast.")] = "float32",
     until: Annotated[int | None, typer.Option(help="Stop after this step, to go on later.")] = None,
+    keep_every: Annotated[
+        int, typer.Option(min=1, help="Steps between weights that are kept, with a picture.")
+    ] = 4_000,
+    statistics: Annotated[
+        Path | None, typer.Option(help="A dataset_stats.json that the data must agree with.")
+    ] = None,
 ) -> None:
     """Train a nano policy; stop it at any time, the same command goes on.
 
@@ -40,8 +50,8 @@ def train(
     if preset not in NANO:
         raise UserError(f"unknown preset {preset!r}; {did_you_mean(preset, NANO)}")
     from baselines.nano.config import SIDE
-    from baselines.nano.trained import Trained, write_trained
     from baselines.training.data.dataset import open_demos
+    from baselines.training.data.statistics import check_statistics, write_statistics
     from baselines.training.recipe import Recipe
     from baselines.training.trainer import Trainer
 
@@ -58,8 +68,13 @@ def train(
     except ValidationError as error:
         raise UserError(f"train {preset}: {one_line(error)}") from None
     demos = open_demos(data, size=(SIDE, SIDE), seed=seed)
+    if statistics is not None:
+        from baselines.core.checkpoints.statistics import read_statistics
+
+        check_statistics(read_statistics(statistics), demos, repr(str(statistics)))
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(NANO[preset], recipe, demos, out)
+    write_statistics(out / "dataset_stats.json", demos)
     print(
         f"{preset}: {len(demos.train)} episodes to train on, {len(demos.validation)} to validate, "
         f"data {demos.data_hash[:12]}; step {trainer.step} of {recipe.steps}"
@@ -72,13 +87,35 @@ def train(
         def report(step: int, loss: float) -> None:
             progress.update(bar, completed=step, description=f"{preset} loss {loss:.3f}")
 
-        trainer.run(report, until)
+        for stop in _stops(trainer.step, min(until or steps, steps), keep_every):
+            trainer.run(report, stop)
+            _write(trainer, out / f"weights-{stop:06d}.safetensors")
+            trainer.picture(out / f"imagined-{stop:06d}.png")
+    _write(trainer, out / "weights.safetensors")
     found = trainer.validate()
-    facts: dict[str, Any] = {
+    print(
+        f"step {trainer.step}: validation loss {found.loss:.4f}, action error "
+        f"{found.action_error:.4f}, gripper error {found.gripper_error:.4f}, "
+        f"weights {trainer.weights_hash()[:12]} in {out / 'weights.safetensors'}"
+    )
+
+
+def _stops(step: int, last: int, every: int) -> Iterator[int]:
+    """Steps to stop at and keep the weights: multiples of ``every`` after ``step``; ``last``."""
+    yield from range(every * (step // every + 1), last, every)
+    if step < last:
+        yield last
+
+
+def _write(trainer: Trainer, path: Path) -> None:
+    """Write the averaged weights with all that is needed to run them and to train them again."""
+    from baselines.nano.trained import Trained, write_trained
+
+    facts = {
         "command": command_line(),
-        "data_hash": demos.data_hash,
-        "episodes": len(demos.train),
-        "instructions": demos.instructions,
+        "data_hash": trainer.demos.data_hash,
+        "episodes": len(trainer.demos.train),
+        "instructions": trainer.demos.instructions,
         "step": trainer.step,
         "cpu_seconds": round(trainer.cpu_seconds, 1),
         "weights_hash": trainer.weights_hash(),
@@ -86,18 +123,13 @@ def train(
         "machine": platform.machine(),
     }
     write_trained(
-        out / "weights.safetensors",
+        path,
         Trained(
             config=trainer.config,
-            recipe=recipe.model_dump(mode="json"),
+            recipe=trainer.recipe.model_dump(mode="json"),
             statistics=trainer.statistics,
             vocabulary=trainer.vocabulary,
             facts=facts,
             tensors=trainer.ema.values,
         ),
-    )
-    print(
-        f"step {trainer.step}: validation loss {found.loss:.4f}, action error "
-        f"{found.action_error:.4f}, gripper error {found.gripper_error:.4f}, "
-        f"weights {facts['weights_hash'][:12]} in {out / 'weights.safetensors'}"
     )

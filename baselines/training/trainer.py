@@ -11,22 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from baselines.core.flow import seeded_noise
 from baselines.nano.config import HORIZON, NanoConfig
 from baselines.nano.models import make
-from baselines.nano.models.base import NanoModel
+from baselines.nano.models.base import Lesson, NanoModel
 from baselines.nano.vocabulary import Vocabulary
 from baselines.training.data.chunks import Chunks
 from baselines.training.data.dataset import Demonstrations
-from baselines.training.data.statistics import training_statistics
+from baselines.training.data.statistics import check_hash, training_statistics
 from baselines.training.lessons import Teacher
 from baselines.training.log import Log
+from baselines.training.pictures import write_picture
 from baselines.training.recipe import Recipe
 from baselines.training.state import Ema, read_state, write_state
 from wambench import UserError
 
-VALIDATION_SAMPLES = 64  # spread evenly over the validation episodes
+VALIDATION_SAMPLES = 64
+PICTURED_SAMPLES = 6
 REPORT_EVERY = 50  # steps between rows of the log
 
 Report = Callable[[int, float], None]
@@ -48,7 +51,7 @@ class Trainer:
     def __init__(
         self, config: NanoConfig, recipe: Recipe, demos: Demonstrations, folder: Path
     ) -> None:
-        self.config, self.recipe, self.folder = config, recipe, folder
+        self.config, self.recipe, self.demos, self.folder = config, recipe, demos, folder
         torch.set_num_threads(recipe.threads)
         torch.manual_seed(recipe.seed)
         self.device = torch.device(recipe.device)
@@ -57,7 +60,6 @@ class Trainer:
         self.ema = Ema.of(self.model, recipe.ema)
         self.statistics = training_statistics(demos.train)
         self.vocabulary = Vocabulary.of(demos.instructions)
-        self.data_hash = demos.data_hash
         self._teacher = Teacher(
             self.statistics, self.vocabulary, demos.instructions, self.device, dtype
         )
@@ -131,15 +133,10 @@ class Trainer:
     def validate(self) -> Validation:
         """Judge the averaged weights; the same samples and noise every time."""
         model = self.averaged()
-        numbers = torch.linspace(0, len(self._held_out) - 1, VALIDATION_SAMPLES).long()
-        batch = self._held_out.at(numbers.numpy())
         generator = torch.Generator().manual_seed(self.recipe.seed)
-        lesson = self._teacher.lesson(batch, 0, generator)
+        lesson, noise, seeds = self._held_out_lesson(VALIDATION_SAMPLES)
         total = model.losses(lesson, generator).total
-        seeds = tuple(range(len(numbers)))
-        noise = torch.cat([seeded_noise(seed, (1, *lesson.actions.shape[1:])) for seed in seeds])
-        state = model.state(lesson.seen, noise.to(lesson.actions), seeds)
-        action = model.program().run(state).action
+        action = model.program().run(model.state(lesson.seen, noise, seeds)).action
         counted = ~lesson.action_is_pad
         error = (action - lesson.actions)[..., :6].abs().mean(dim=-1)
         is_wrong = (action[..., 6] > 0) != (lesson.actions[..., 6] > 0)
@@ -149,6 +146,23 @@ class Trainer:
             action_error=float((error * counted).sum() / count),
             gripper_error=float((is_wrong & counted).sum() / count),
         )
+
+    @torch.no_grad()
+    def picture(self, path: Path) -> bool:
+        """Write what the averaged weights imagine; False if the paradigm predicts no image."""
+        lesson, noise, seeds = self._held_out_lesson(PICTURED_SAMPLES)
+        imagined = self.averaged().imagine(lesson.seen, noise, seeds)
+        if imagined is not None:
+            write_picture(path, lesson.seen.images, lesson.future, imagined)
+        return imagined is not None
+
+    def _held_out_lesson(self, count: int) -> tuple[Lesson, Tensor, tuple[int, ...]]:
+        """Samples spread evenly over the validation episodes, the noise of a flow, its seeds."""
+        numbers = torch.linspace(0, len(self._held_out) - 1, count).long()
+        lesson = self._teacher.lesson(self._held_out.at(numbers.numpy()), 0, torch.Generator())
+        seeds = tuple(range(count))
+        noise = torch.cat([seeded_noise(seed, (1, *lesson.actions.shape[1:])) for seed in seeds])
+        return lesson, noise.to(lesson.actions), seeds
 
     def _one_step(self) -> dict[str, float]:
         """One optimiser step; its randomness depends on the seed and the step's number alone."""
@@ -184,7 +198,7 @@ class Trainer:
             self.folder / "state.pt",
             {
                 "recipe": self.recipe.model_dump_json(),
-                "data_hash": self.data_hash,
+                "data_hash": self.demos.data_hash,
                 "step": self.step,
                 "cpu_seconds": self.cpu_seconds,
                 "model": self.model.state_dict(),
@@ -198,15 +212,13 @@ class Trainer:
         if not path.exists():
             return
         state = read_state(path)
-        for what, old, new in (
-            ("recipe", state["recipe"], self.recipe.model_dump_json()),
-            ("data hash", state["data_hash"], self.data_hash),
-        ):
-            if old != new:
-                raise UserError(
-                    f"{str(self.folder)!r} was begun with another {what} ({old}, now {new}); "
-                    "use the same, or another --out"
-                )
+        old, new = state["recipe"], self.recipe.model_dump_json()
+        if old != new:
+            raise UserError(
+                f"{str(self.folder)!r} was begun with another recipe ({old}, now {new}); "
+                "use the same, or another --out"
+            )
+        check_hash(state["data_hash"], self.demos, repr(str(self.folder)))
         self.model.load_state_dict(state["model"])
         self.ema.values = state["ema"]
         self._optimiser.load_state_dict(state["optimiser"])

@@ -68,8 +68,11 @@ class NanoModel(nn.Module, ABC):
     def program(self) -> Program[Any]:
         """The stages of one inference; the result is ``state.action`` [B, H, 7]."""
 
-    def imagined(self, state: Any) -> Tensor | None:
-        """Frames [B, K, 3, side, cameras * side] that an inference imagined, if it did."""
+    def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
+        """Frames [B, K, 3, side, cameras * side] in about [-1, 1] that the model expects to see.
+
+        Arguments as of :meth:`state`; None for a model that predicts no image.
+        """
         return None
 
 

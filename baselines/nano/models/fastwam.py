@@ -66,10 +66,10 @@ class NanoFastWam(NanoModel):
         """The mode's stages."""
         return PROGRAMS[self.mode](self.wam, BEST_EXACT)
 
-    def imagined(self, state: State) -> Tensor | None:
-        """The frames after the present one."""
-        if self.mode == "plain":
-            return None
+    def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
+        """The frames after the present one; plain acts without them but imagines as idm does."""
+        program = PROGRAMS["idm" if self.mode == "plain" else self.mode](self.wam, BEST_EXACT)
+        state = program.run(self.state(seen, noise, seeds))
         return pixels(state.video[:, :, 1:].transpose(1, 2), LATENT)
 
     def _text(self, seen: Seen) -> tuple[Tensor, Tensor]:

@@ -13,7 +13,7 @@ from baselines.imagewam.config import BEST_EXACT
 from baselines.imagewam.inference import program
 from baselines.imagewam.loss import Batch, Draws, loss
 from baselines.imagewam.model import ImageWAM, State
-from baselines.nano.config import PATCH, WORDS, NanoConfig, architecture_of
+from baselines.nano.config import PATCH, STEPS, WORDS, NanoConfig, architecture_of
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, patches, pixels
 
 
@@ -56,10 +56,10 @@ class NanoImageWAM(NanoModel):
         steps = program(self.wam, BEST_EXACT, imagine_steps).steps
         return Program([step for step in steps if step.stage != "decode"])
 
-    def imagined(self, state: State) -> Tensor | None:
-        """The goal image, if the program imagined one."""
-        if state.target is None:
-            return None
+    def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
+        """The goal image, which acting leaves out: no action can see it."""
+        state = self.program(STEPS).run(self.state(seen, noise, seeds))
+        assert state.target is not None
         grid = self.wam.config.token_grid
         return pixels(state.target.transpose(1, 2).unflatten(2, grid), PATCH)[:, None]
 
