@@ -14,7 +14,6 @@ from baselines.core.build import on_meta, parameter_count
 from baselines.core.checkpoints.loading import load_into
 from baselines.core.flow import FlowSchedule, LossWeight, seeded_noise
 from baselines.core.rotary import rotary_table
-from baselines.core.stages import Program
 from baselines.imagewam import replay as replaying
 from baselines.imagewam.config import (
     BEST_EXACT,
@@ -41,6 +40,7 @@ from baselines.imagewam.packing import (
 )
 from baselines.imagewam.text import TextFeatures
 from tests.golden_data import FOLDER, gap, golden, randomised, relative
+from wambench.inference import Program
 
 FILES = {"fp32": "model.pt", "bf16": "model.pt", "batch": "batch.model.pt"}
 TINY = ImageWAMConfig(

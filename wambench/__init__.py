@@ -13,6 +13,7 @@ from wambench.contract import (
     SuiteSpec,
 )
 from wambench.errors import UserError
+from wambench.inference import Inference, Program, Step, Variant
 from wambench.policy import Policy
 from wambench.suite import Check, Simulator, Suite, Task
 
@@ -20,14 +21,18 @@ __all__ = [
     "ActionSpec",
     "Check",
     "EpisodeStart",
+    "Inference",
     "Needs",
     "Observation",
     "Policy",
     "PolicySpec",
+    "Program",
     "ProprioField",
     "Simulator",
+    "Step",
     "Suite",
     "SuiteSpec",
     "Task",
     "UserError",
+    "Variant",
 ]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wambench.contract import EpisodeStart, Needs, Observation, PolicySpec
+from wambench.inference import Inference, Variant
 
 
 class Policy(ABC):
@@ -47,6 +48,22 @@ class Policy(ABC):
 
     def config(self) -> Mapping[str, Any]:
         """Everything that was resolved from the options, as JSON; for people and records."""
+        return {}
+
+    def inference(self, on: Literal["meta", "loaded"]) -> Inference | None:
+        """Lay one inference open, for profilers and attention maps.
+
+        Args:
+            on: ``meta``: a torch model without memory, for counting; ``loaded``: the one that
+                ``load()`` made.
+
+        Returns:
+            None from a policy that does not (it can still be audited, through ``act`` alone).
+        """
+        return None
+
+    def variants(self) -> Mapping[str, Variant]:
+        """Geometry (libero, robotwin, paper, …) -> how this policy is had under it."""
         return {}
 
     def reset(self, start: EpisodeStart) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # a listing must not import torch
 
     from baselines.core.checkpoints.statistics import Statistics
     from baselines.core.inputs import Inputs
-    from baselines.core.stages import Program
+    from wambench.inference import Program
 
 COMPUTING = ("torch", "diffusers", "transformers")  # packages whose version may move an action
 FREE_SHARE = 0.8  # of a machine's memory that weights may take

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from baselines.core.flow import TRAIN_TIMESTEPS, FlowSchedule
-from baselines.core.stages import Program, Step
 from baselines.imagewam.config import Options
 from baselines.imagewam.editor import modulate, predict, run_editor
 from baselines.imagewam.model import ImageWAM, State
@@ -28,6 +27,7 @@ from baselines.imagewam.packing import (
     readable,
     valid_mask,
 )
+from wambench.inference import Program, Step
 
 
 def program(model: ImageWAM, options: Options, imagine_steps: int = 0) -> Program[State]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from baselines.core.stages import Program, Step
 from baselines.videowam.config import Options
 from baselines.videowam.modules import FastWam
 from baselines.videowam.parts import Parts
 from baselines.videowam.state import State
+from wambench.inference import Program, Step
 
 
 def program(model: FastWam, options: Options) -> Program[State]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from baselines.core.stages import Program
 from baselines.videowam import idm, joint, plain
 from baselines.videowam.config import Mode, Options
 from baselines.videowam.modules import FastWam
 from baselines.videowam.state import State
+from wambench.inference import Program
 
 PROGRAMS: dict[Mode, Callable[[FastWam, Options], Program[State]]] = {
     "plain": plain.program,

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from baselines.core.attention import KVCache, joined
 from baselines.core.flow import FlowSchedule
-from baselines.core.stages import Step
 from baselines.videowam import components
 from baselines.videowam.blocks import Time, embed_time, read_text
 from baselines.videowam.config import FastWamConfig, Options
@@ -26,6 +25,7 @@ from baselines.videowam.experts import (
 )
 from baselines.videowam.modules import FastWam
 from baselines.videowam.state import State
+from wambench.inference import Step
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from baselines.core.inputs import Inputs
-    from baselines.core.stages import Program
+    from wambench.inference import Program
 
 PROMPT_TOKENS = 16  # of the prompt around an instruction, for the stand-in tokenizer
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from baselines.core.stages import Program
 from baselines.nano.config import NanoConfig
+from wambench.inference import Program
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from baselines.core.inputs import batch_noise
-from baselines.core.stages import Program
 from baselines.nano.config import PATCH, WORDS, NanoConfig, architecture_of
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, patches, pixels
 from baselines.videowam.config import BEST_EXACT
@@ -16,6 +15,7 @@ from baselines.videowam.loss import Batch, draw, loss
 from baselines.videowam.modes import PROGRAMS
 from baselines.videowam.modules import FastWam
 from baselines.videowam.state import State
+from wambench.inference import Program
 
 LATENT = PATCH // 2  # pixels of a "latent" pixel: the video model joins 2x2 of them to a token
 

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from baselines.core.inputs import batch_noise
-from baselines.core.stages import Program
 from baselines.imagewam.config import BEST_EXACT
 from baselines.imagewam.inference import program
 from baselines.imagewam.loss import Batch, Draws, loss
 from baselines.imagewam.model import ImageWAM, State
 from baselines.nano.config import PATCH, STEPS, WORDS, NanoConfig, architecture_of
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, patches, pixels
+from wambench.inference import Program
 
 
 class NanoImageWAM(NanoModel):

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from baselines.core.stages import Program
 from baselines.nano.config import NanoConfig, architecture_of
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen
 from baselines.vla.oft.config import BEST_EXACT
 from baselines.vla.oft.loss import loss
 from baselines.vla.oft.model import OFT
 from baselines.vla.oft.program import State, program
+from wambench.inference import Program
 
 
 class NanoOft(NanoModel):

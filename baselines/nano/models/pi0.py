@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from baselines.core.stages import Program
 from baselines.nano.config import NanoConfig, architecture_of
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen
 from baselines.vla.pi0.config import BEST_EXACT
 from baselines.vla.pi0.loss import draw, loss
 from baselines.vla.pi0.modules import build
 from baselines.vla.pi0.program import State, program
+from wambench.inference import Program
 
 
 class NanoPi0(NanoModel):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from baselines.core.checkpoints.statistics import Statistics
     from baselines.core.inputs import Inputs
-    from baselines.core.stages import Program
+    from wambench.inference import Program
 
 PROMPT_TOKENS = 20  # of the question around an instruction, for the stand-in tokenizer
 STATISTICS = "dataset_statistics.json"

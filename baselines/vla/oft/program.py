@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from baselines.core.stages import Program, Step
 from baselines.vla.oft.config import STOP_TOKEN, OFTConfig, Options
 from baselines.vla.oft.language import hidden_states
 from baselines.vla.oft.model import OFT
+from wambench.inference import Program, Step
 
 
 @dataclass

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from baselines.core.checkpoints.statistics import Statistics
     from baselines.core.inputs import Inputs
-    from baselines.core.stages import Program
+    from wambench.inference import Program
 
 PROMPT_TOKENS = 2  # BOS and the newline that ends the prompt
 STATE_DIM = 8

@@ -11,13 +11,13 @@ from torch import Tensor
 
 from baselines.core.attention import KVCache, tokens
 from baselines.core.flow import TRAIN_TIMESTEPS, FlowSchedule
-from baselines.core.stages import Program, Step
 from baselines.vla.pi0 import gemma
 from baselines.vla.pi0.config import Options
 from baselines.vla.pi0.gemma import Modulations, normed, rope, run_expert
 from baselines.vla.pi0.modules import Pi
 from baselines.vla.pi0.prefix import Prefix, visible_tokens
 from baselines.vla.pi0.vision import image_tokens
+from wambench.inference import Program, Step
 
 
 @dataclass

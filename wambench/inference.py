@@ -1,0 +1,85 @@
+"""One inference of a policy laid open: named steps over a state, for profilers and attention maps.
+
+A policy's ``act`` runs the same steps, so what is counted, timed or looked at is what acts: there is
+no second code path. Nothing here imports torch; tensors and modules are the policy's own affair.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from wambench.contract import Frozen, Observation
+
+StageName = Literal["text", "vision", "prefill", "imagine", "act", "decode"]
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True)
+class Step(Generic[S]):
+    """One call of a stage; it reads and writes the state of the inference.
+
+    ``once_per_instruction``: its result depends on the instruction alone and may be kept while the
+    instruction stays the same.
+    """
+
+    stage: StageName
+    run: Callable[[S], None]
+    once_per_instruction: bool = False
+
+
+@dataclass(frozen=True)
+class Program(Generic[S]):
+    """The steps of one inference, in order."""
+
+    steps: Sequence[Step[S]]
+
+    def run(self, state: S, *, warm_text: bool = False) -> S:
+        """Run every step; ``warm_text`` leaves out those whose result ``state`` already holds."""
+        for step in self.steps:
+            if not (warm_text and step.once_per_instruction):
+                step.run(state)
+        return state
+
+    def calls(self, *, warm_text: bool = False) -> Mapping[StageName, int]:
+        """How often each stage runs in one inference."""
+        counted = (
+            step.stage for step in self.steps if not (warm_text and step.once_per_instruction)
+        )
+        return Counter(counted)
+
+
+@dataclass(frozen=True)
+class Inference:
+    """What a policy shows of one inference.
+
+    Attributes:
+        program: the steps.
+        state: makes the state of an inference from observations (a batch), as ``act`` does.
+        components: name -> torch module; all weights that the steps read.
+        action: the actions [B, H, >= A] in a state whose program has run, a tensor.
+        cache: tensors of a finished state that a later step read again (keys and values).
+        flops: closed form, one integer for every step of the program and a batch of 1, for the
+            reference instruction (see :data:`wambench.profile.observations.INSTRUCTION`);
+            1 multiply-add = 2, only matrix products, convolutions and (dense) attention. None:
+            there is no closed form, and only counters tell.
+        control_hz: actions that the robot executes in a second; None: not known.
+    """
+
+    program: Program[Any]
+    state: Callable[[Sequence[Observation]], Any]
+    components: Mapping[str, Any]
+    action: Callable[[Any], Any]
+    cache: Callable[[Any], Sequence[Any]] = lambda state: ()
+    flops: Sequence[int] | None = None
+    control_hz: float | None = None
+
+
+class Variant(Frozen):
+    """A policy with options: how a geometry is asked for."""
+
+    policy: str
+    options: Mapping[str, Any] = {}
