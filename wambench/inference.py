@@ -1,7 +1,7 @@
 """One inference of a policy laid open: named steps over a state, for profilers and attention maps.
 
-A policy's ``act`` runs the same steps, so what is counted, timed or looked at is what acts: there is
-no second code path. Nothing here imports torch; tensors and modules are the policy's own affair.
+A policy's ``act`` runs the same steps: what is counted, timed or looked at is what acts. Nothing
+here imports torch; tensors and modules are the policy's own affair.
 """
 
 from __future__ import annotations

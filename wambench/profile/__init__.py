@@ -1,0 +1,1 @@
+"""What a policy costs: FLOPs counted without weights, latency measured, limits predicted."""

@@ -1,0 +1,56 @@
+"""What a policy is shown while it is profiled: never zeros, which some kernels run faster on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wambench.contract import Observation, PolicySpec
+
+INSTRUCTION = "pick up the alphabet soup and place it in the basket"
+"""The reference instruction; where a policy trims its text, its cost depends on the words."""
+
+FREE_SIZE = (256, 256)  # of a policy that takes images of any size
+PROPRIO_DIMS = {"eef_pos": 3, "eef_axis_angle": 3, "gripper_qpos": 2, "joint_pos": 7}
+FREE_DIM = 7  # of proprioception by another name
+
+
+def observations(
+    spec: PolicySpec, count: int, seed: int = 0, *, proprio: dict[str, int] | None = None
+) -> Sequence[Observation]:
+    """Made-up observations, each another: smooth colours with noise, small numbers.
+
+    Args:
+        spec: of the policy that will look.
+        count: how many.
+        seed: of everything random.
+        proprio: name -> dimensions, where they are not LIBERO's.
+    """
+    dims = PROPRIO_DIMS | (proprio or {})
+    random = np.random.default_rng(seed)
+    size = spec.image_size or FREE_SIZE
+    return [
+        Observation(
+            episode=f"profile-{seed}",
+            step=index,
+            instruction=INSTRUCTION,
+            noise_seed=int(random.integers(2**31)),
+            images={camera: _image(random, size) for camera in spec.cameras},
+            proprio={
+                name: random.normal(0, 0.3, dims.get(name, FREE_DIM)) for name in spec.proprio
+            },
+            privileged={name: random.normal(0, 0.3, FREE_DIM) for name in spec.privileged},
+        )
+        for index in range(count)
+    ]
+
+
+def _image(random: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """A picture of every brightness: [h, w, 3] uint8."""
+    rows, columns = np.linspace(0, 1, size[0])[:, None, None], np.linspace(0, 1, size[1])[:, None]
+    corners = random.uniform(0, 255, (4, 3))
+    top = corners[0] * (1 - columns) + corners[1] * columns
+    bottom = corners[2] * (1 - columns) + corners[3] * columns
+    smooth = top * (1 - rows) + bottom * rows
+    return np.clip(smooth + random.normal(0, 20, (*size, 3)), 0, 255).astype(np.uint8)
