@@ -12,22 +12,17 @@ INSTRUCTION = "pick up the alphabet soup and place it in the basket"
 """The reference instruction; where a policy trims its text, its cost depends on the words."""
 
 FREE_SIZE = (256, 256)  # of a policy that takes images of any size
-PROPRIO_DIMS = {"eef_pos": 3, "eef_axis_angle": 3, "gripper_qpos": 2, "joint_pos": 7}
-FREE_DIM = 7  # of proprioception by another name
+FREE_DIM = 7  # of proprioception that is not listed here, and of joints
+PROPRIO_DIMS = {"eef_pos": 3, "eef_axis_angle": 3, "gripper_qpos": 2}
 
 
-def observations(
-    spec: PolicySpec, count: int, seed: int = 0, *, proprio: dict[str, int] | None = None
-) -> Sequence[Observation]:
+def observations(spec: PolicySpec, count: int, seed: int = 0) -> Sequence[Observation]:
     """Made-up observations, each another: smooth colours with noise, small numbers.
 
-    Args:
-        spec: of the policy that will look.
-        count: how many.
-        seed: of everything random.
-        proprio: name -> dimensions, where they are not LIBERO's.
+    A robot that is commanded by its joints has as many joint positions as commands.
     """
-    dims = PROPRIO_DIMS | (proprio or {})
+    joints = spec.action.dim if spec.action and spec.action.frame == "joint" else FREE_DIM
+    dims = PROPRIO_DIMS | {"joint_pos": joints}
     random = np.random.default_rng(seed)
     size = spec.image_size or FREE_SIZE
     return [
@@ -40,7 +35,7 @@ def observations(
             proprio={
                 name: random.normal(0, 0.3, dims.get(name, FREE_DIM)) for name in spec.proprio
             },
-            privileged={name: random.normal(0, 0.3, FREE_DIM) for name in spec.privileged},
+            privileged={n: random.normal(0, 0.3, FREE_DIM) for n in spec.privileged},
         )
         for index in range(count)
     ]
