@@ -20,12 +20,13 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 # Operations that only look at data in another way, or make room for it.
-VIEWS = frozenset(
-    "view _unsafe_view reshape transpose t permute expand slice select split split_with_sizes "
-    "unsqueeze squeeze detach alias unbind chunk as_strided lift_fresh empty empty_strided "
-    "empty_like new_empty narrow diagonal _reshape_alias real view_as_real view_as_complex movedim "
-    "unflatten sym_size sym_numel is_same_size".split()
-)
+VIEWS = frozenset((
+    "view", "_unsafe_view", "reshape", "transpose", "t", "permute", "expand", "slice", "select",
+    "split", "split_with_sizes", "unsqueeze", "squeeze", "detach", "alias", "unbind", "chunk",
+    "as_strided", "lift_fresh", "empty", "empty_strided", "empty_like", "new_empty", "narrow",
+    "diagonal", "_reshape_alias", "real", "view_as_real", "view_as_complex", "movedim", "unflatten",
+    "sym_size", "sym_numel", "is_same_size",
+))  # fmt: skip
 LOOKUPS = frozenset(("embedding", "index", "index_select", "gather"))  # read what they give
 
 
