@@ -1,4 +1,4 @@
-"""torch's own FLOP counter, completed where it is known to be blind, and tested before it is used."""
+"""torch's own FLOP counter, completed where it is blind, and tested before it is used."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ def counted_flops(call: Callable[[], object]) -> int:
     torch has no formula for the attention kernel of its CPU builds and counts it as 0; it gets the
     one of its siblings.
     """
-    with torch.inference_mode(), FlopCounterMode(display=False, custom_mapping=_CPU) as counter:
+    with torch.inference_mode(), counter() as counted:
         call()
-    return counter.get_total_flops()
+    return counted.get_total_flops()
+
+
+def counter() -> FlopCounterMode:
+    """Make torch's counter, which is a context manager."""
+    return FlopCounterMode(display=False, custom_mapping=_CPU)
 
 
 def check_counter(device: str = "meta") -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from pydantic import Field
+
 from wambench.contract import Frozen
 from wambench.inference import StageName
 
@@ -31,6 +33,7 @@ class StageCount(Frozen):
         kernels: operations that move data (views are none, attention is one).
         moved_bytes: read and written by them, if nothing stays in a cache (eager execution).
         weight_bytes: of the parameters they read, in every call anew.
+        operations: (FLOPs, moved bytes, how many such kernels); what a prediction is made from.
     """
 
     stage: StageName
@@ -42,6 +45,7 @@ class StageCount(Frozen):
     kernels: int
     moved_bytes: int
     weight_bytes: int
+    operations: tuple[tuple[int, int, int], ...] = Field(default=(), repr=False)
 
 
 class PolicyCount(Frozen):
@@ -100,8 +104,9 @@ class PolicyCount(Frozen):
         return self.flops_per_action * self.control_hz if self.control_hz else None
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, and the totals."""
-        return self.model_dump(mode="json") | {name: getattr(self, name) for name in TOTALS}
+        """All fields but single operations, and the totals."""
+        content = self.model_dump(mode="json", exclude={"stages": {"__all__": {"operations"}}})
+        return content | {name: getattr(self, name) for name in TOTALS}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> PolicyCount:

@@ -15,9 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+
+from wambench.profile.counter import counter
 
 # Operations that only look at data in another way, or make room for it.
 VIEWS = frozenset((
@@ -37,10 +39,13 @@ class Traced:
     Attributes:
         operations: (FLOPs, moved bytes) of every kernel in order.
         weight_bytes: of the distinct parameters that were read.
+        counted_flops: by torch's own counter.
     """
 
     operations: list[tuple[int, int]] = field(default_factory=list)
     weight_bytes: int = 0
+    counted_flops: int = 0
+    is_paused: bool = False
 
     @property
     def flops(self) -> int:
@@ -67,9 +72,11 @@ def trace(call: Callable[[], object], weights: Mapping[int, int]) -> Traced:
     """
     traced = Traced()
     read: set[int] = set()
-    with torch.inference_mode(), _Attention(traced), _Operations(traced, weights, read):
+    operations = _Operations(traced, weights, read)
+    with torch.inference_mode(), counter() as counted, _Attention(traced), operations:
         call()
     traced.weight_bytes = sum(weights[key] for key in read)
+    traced.counted_flops = counted.get_total_flops()
     return traced
 
 
@@ -97,7 +104,7 @@ class _Operations(TorchDispatchMode):
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         self._read.update(id(leaf) for leaf in inputs if id(leaf) in self._weights)
         name = func._schema.name.split("::")[1]
-        if name in VIEWS:
+        if name in VIEWS or self._traced.is_paused:
             return out
         packet = func._overloadpacket
         formula = flop_registry.get(packet)
@@ -120,8 +127,9 @@ class _Attention(TorchFunctionMode):
     ) -> Any:
         if func is not F.scaled_dot_product_attention:
             return func(*args, **(kwargs or {}))
-        with _disable_current_modes():
-            out = func(*args, **(kwargs or {}))
+        self._traced.is_paused = True
+        out = func(*args, **(kwargs or {}))
+        self._traced.is_paused = False
         given = dict(zip(("query", "key", "value", "attn_mask"), args, strict=False))
         given |= kwargs or {}
         q, k, v = given["query"], given["key"], given["value"]
