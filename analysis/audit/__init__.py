@@ -1,0 +1,1 @@
+"""The audit page: what policies cost, and which published claims hold, in one file."""
