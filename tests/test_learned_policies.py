@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from baselines.core.build import on_meta
+from baselines.core.build import on_meta, parameter_count
 from baselines.core.checkpoints.folders import local_path
 from baselines.core.checkpoints.writing import write_safetensors
 from baselines.core.robots import LIBERO, opening_to_libero, relative_to_state
@@ -22,6 +22,7 @@ from tests.golden_data import gap
 from tests.releases import MAKERS, Release, observation, release
 from wambench import UserError, plugins
 from wambench.contract import checked_chunk, mismatches
+from wambench.profile.observations import observations
 from wambench.protocols import protocol
 
 PUBLISHED = [
@@ -86,6 +87,59 @@ def test_presets_and_batches_agree(tiny: Release) -> None:
         for _ in range(2):  # the second time with kept text
             for chunk, other in zip(policy.act(seen(tiny)), plain, strict=True):
                 assert np.abs(chunk - other).max() < 2e-5  # of commands about 2
+
+
+def test_an_inference_laid_open_is_what_acts(tiny: Release) -> None:
+    policy, first = loaded(tiny), seen(tiny)[:1]
+    inference = policy.inference("loaded")
+    state = inference.state(first)
+    with torch.inference_mode():
+        inference.program.run(state)
+    shown = policy._loaded().prepare.commands(inference.action(state), first)
+    assert np.array_equal(policy.act(first)[0], shown[0])
+    assert inference.control_hz == 20
+    is_regression = tiny.card.name == "openvla-oft"
+    assert bool(inference.cache(state)) != is_regression
+    parts = [parameter_count(part) for part in inference.components.values()]
+    assert sum(parts) == parameter_count(policy._loaded().model)
+
+
+def test_an_inference_on_meta_needs_no_files(tiny: Release) -> None:
+    policy = tiny.policy(**dict.fromkeys(tiny.policy().files()))
+    inference = policy.inference("meta")
+    state = inference.state(observations(policy.spec, 2))
+    with torch.inference_mode():
+        inference.program.run(state)
+    action = inference.action(state)
+    assert action.is_meta and action.shape[:2] == (2, 6) and action.shape[2] >= 7
+    assert all(tensor.is_meta for tensor in inference.cache(state))
+    with pytest.raises(RuntimeError, match="load"):
+        policy.inference("loaded")
+
+
+def test_sizes_may_be_changed_for_a_study(tiny: Release) -> None:
+    def steps(**changes: Any) -> list[str]:
+        program = tiny.policy(**changes).inference("meta").program
+        return [step.stage for step in program.steps]
+
+    if tiny.card.name == "openvla-oft":
+        assert not tiny.options_kind.SIZES
+        return
+    assert steps().count("act") == 3 and steps(steps=5).count("act") == 5
+    assert loaded(tiny, steps=5).act(seen(tiny)[:1])[0].shape == (6, 7)
+    if tiny.card.name == "pi0":
+        return
+    policy = loaded(tiny, picture=(64, 96), text_length=50)
+    inference = policy.inference("loaded")
+    state = inference.state(seen(tiny)[:1])
+    assert state.image.shape == (1, 3, 64, 96)
+    assert (state.token_ids if "image" in tiny.card.name else state.text_ids).shape == (1, 50)
+    assert policy.config()["architecture"]["image_size"] == [64, 96]
+    assert np.isfinite(policy.act(seen(tiny)[:1])[0]).all()
+    if tiny.card.name == "fastwam":  # in mode idm
+        assert steps(video_steps=2).count("imagine") == 2
+        frames = loaded(tiny, video_frames=5).inference("loaded").state(seen(tiny)[:1])
+        assert frames.noise_video.shape[2] == 2
 
 
 def test_noise_is_the_released_seed_or_the_cells_own(tiny: Release) -> None:
@@ -176,6 +230,10 @@ def test_nano_policies_fit_libero_under_their_protocol(name: str) -> None:
         ({"batch_size": 0}, "batch_size"),
         ({"imagine_steps": -1}, "imagine_steps"),
         ({"dtype": "int8"}, "dtype"),
+        ({"steps": 0}, "steps"),
+        ({"picture": [64]}, "picture"),
+        ({"picture": [100, 64]}, r"picture \(100, 64\): .* not a multiple of 16 pixels"),
+        ({"video_steps": 1}, "video_steps"),
     ],
 )
 def test_bad_options_get_one_line(options: dict[str, Any], told: str) -> None:
@@ -184,12 +242,45 @@ def test_bad_options_get_one_line(options: dict[str, Any], told: str) -> None:
     assert "imagewam-4b" in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "told"),
+    [
+        ("fastwam-joint", {"video_steps": 1}, "joint .* video_steps 1; leave it out, or use idm"),
+        ("fastwam", {"video_frames": 5}, "plain .* use joint or idm"),
+        ("fastwam-idm", {"video_frames": 6}, "video_frames 6: .* 1 \\+ a multiple of 4"),
+        ("fastwam-idm", {"picture": [48, 64]}, "picture .48, 64.: image side 48: no multiple of"),
+        ("openvla-oft", {"steps": 5}, "no option 'steps'"),
+        ("pi0", {"picture": [64, 64]}, "no option 'picture'"),
+    ],
+)
+def test_sizes_that_a_policy_cannot_have(name: str, options: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError, match=told) as caught:
+        plugins.make_policy(name, options)
+    assert name in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [*PUBLISHED, *NANO])
+def test_every_geometry_can_be_made(name: str) -> None:
+    variants = plugins.make_policy(name, {}).variants()
+    is_wam = name.startswith(("imagewam", "fastwam"))
+    own = "robotwin" if name.endswith("-robotwin") else "libero"
+    others = {"robotwin", "paper"} if is_wam and own == "libero" else set()
+    assert set(variants) == {own} | others
+    assert variants[own].policy == name
+    for geometry, variant in variants.items():
+        policy = plugins.make_policy(variant.policy, variant.options)
+        shape = policy.config().get("architecture", {})
+        cameras = {"libero": 2, "robotwin": 3, "paper": 2}[geometry]
+        assert len(policy.spec.cameras) == cameras
+        assert (shape.get("image_size") == [320, 640]) == (geometry == "paper")
+
+
 def test_a_listing_imports_no_torch() -> None:
     code = (
         "import sys; from wambench import plugins\n"
         f"for name in {PUBLISHED!r}:\n"
         "    policy = plugins.make_policy(name, {}); policy.needs(); policy.obstacles()\n"
-        "    policy.config()\n"
+        "    policy.config(); policy.variants()\n"
         "sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

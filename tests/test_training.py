@@ -17,6 +17,7 @@ from baselines.training.data.dataset import Demonstrations
 from baselines.training.data.episodes import Episode
 from baselines.training.recipe import Recipe
 from baselines.training.trainer import Trainer
+from tests.golden_data import gap
 from tests.releases import observation
 from wambench import UserError
 
@@ -151,6 +152,13 @@ def test_trained_weights_make_a_policy(name: str, demos: Demonstrations, tmp_pat
     for chunk, one in zip(together, seen, strict=True):
         assert chunk.shape == (16, 7) and np.isfinite(chunk).all()
         assert np.array_equal(chunk, policy.act([one])[0])
+    inference = policy.inference("loaded")
+    assert set(inference.components) == set(policy.needs().parameters)
+    state = inference.state(seen)
+    with torch.inference_mode():
+        inference.program.run(state)
+    shown = policy._loaded().prepare.commands(inference.action(state), seen)
+    assert gap(torch.tensor(np.array(shown)), torch.tensor(np.array(together))) < 1e-5
     same = NanoPolicy(NANO[name], NanoOptions(weights=path, swap_instruction=2))
     swapped = NanoPolicy(NANO[name], NanoOptions(weights=path, swap_instruction=1))
     for heard, is_equal in ((same, True), (swapped, False)):

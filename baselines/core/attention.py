@@ -58,6 +58,12 @@ def joined(caches: Sequence[KVCache]) -> KVCache:
     ]
 
 
+def tensors(*caches: KVCache | None) -> list[Tensor]:
+    """All keys and values of some caches, each once; None: a cache that is not kept."""
+    every = [tensor for cache in caches for layer in cache or () for tensor in layer]
+    return list({id(tensor): tensor for tensor in every}.values())
+
+
 def tokens(cache: KVCache, start: int, stop: int | None = None) -> KVCache:
     """The tokens ``start`` to ``stop`` of a cache, as views."""
     return [KV(kv.k[:, start:stop], kv.v[:, start:stop]) for kv in cache]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from wambench import UserError
 from wambench.contract import Frozen
@@ -16,7 +16,13 @@ Chosen = TypeVar("Chosen", bound=Frozen)
 
 
 class RunOptions(Frozen):
-    """Options of every learned policy (a family may add its own)."""
+    """Options of every learned policy (a family may add its own).
+
+    Attributes:
+        SIZES: options that change the architecture -> its field.
+    """
+
+    SIZES: ClassVar[Mapping[str, str]] = {}
 
     preset: Literal["released", "best-exact"] = Field(
         default="released",
@@ -43,6 +49,36 @@ class RunOptions(Frozen):
         gt=0,
         description="observations computed together. 1: a cell's actions never depend on what "
         "else runs; more: faster on a GPU, and equal only up to rounding",
+    )
+
+
+class FlowOptions(RunOptions):
+    """Options of a policy whose action is a flow."""
+
+    SIZES: ClassVar[Mapping[str, str]] = {"steps": "steps"}
+
+    steps: PositiveInt | None = Field(
+        default=None, description="flow steps of the action; null: as many as released"
+    )
+
+
+class WamOptions(FlowOptions):
+    """Options of a world-action model; all of them are meant for studies of cost."""
+
+    SIZES: ClassVar[Mapping[str, str]] = {
+        **FlowOptions.SIZES,
+        "picture": "image_size",
+        "text_length": "text_length",
+    }
+
+    picture: tuple[PositiveInt, PositiveInt] | None = Field(
+        default=None,
+        description="(height, width) in pixels to which the picture of all cameras is resized "
+        "before the model sees it; null: as released",
+    )
+    text_length: PositiveInt | None = Field(
+        default=None,
+        description="tokens to which text is padded, and cut if it is longer; null: as released",
     )
 
 

@@ -10,54 +10,45 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.core.card import Card, changed
 from baselines.core.machine import has_gpu, memory_gb
 from baselines.core.options import RunOptions
-from baselines.core.robots import Robot
 from baselines.core.tokens import Tokenize
 from wambench import Needs, Observation, Policy, PolicySpec, UserError
 from wambench.contract import Frozen
+from wambench.inference import Inference, Program, Variant
+from wambench.profile.observations import INSTRUCTION
 
 if TYPE_CHECKING:  # a listing must not import torch
-    from torch import nn
+    import torch
+    from torch import Tensor, nn
 
     from baselines.core.checkpoints.statistics import Statistics
-    from baselines.core.inputs import Inputs
-    from wambench.inference import Program
+    from baselines.core.inputs import Inputs, Preparation
 
 COMPUTING = ("torch", "diffusers", "transformers")  # packages whose version may move an action
 FREE_SHARE = 0.8  # of a machine's memory that weights may take
 
 
 @dataclass(frozen=True)
-class Card:
-    """What a listing says about a policy, as data.
+class Ready:
+    """A built model and everything that feeds it."""
 
-    Attributes:
-        package: import path of the family, whose source counts as part of the policy.
-        architecture: pydantic configuration with ``horizon``, ``action_dim``, ``text_length``.
-        parameters: component -> number of parameters (a test compares them with the built model).
-        replan_steps: actions the released evaluation executes of each chunk.
-    """
-
-    name: str
-    about: str
-    paradigm: str
-    package: str
-    robot: Robot
-    architecture: Any
-    parameters: Mapping[str, int]
-    replan_steps: int
+    model: nn.Module
+    program: Program[Any]
+    prepare: Preparation
 
 
 class LearnedPolicy(Policy):
     """Base of every policy with weights. A family says how to build, fill, prepare and run."""
 
     def __init__(self, card: Card, options: RunOptions) -> None:
+        card = changed(card, options)
         self.card, self.options = card, options
         on_gpu = options.device == "cuda" or (options.device == "auto" and has_gpu())
         self.spec = PolicySpec(
@@ -75,6 +66,7 @@ class LearnedPolicy(Policy):
             num_gpus=1 if on_gpu else 0,
         )
         self._texts: dict[str, Any] = {}
+        self._ready: Ready | None = None
 
     @abstractmethod
     def savings(self) -> Frozen:
@@ -103,6 +95,18 @@ class LearnedPolicy(Policy):
     @abstractmethod
     def tokenizer(self) -> Tokenize:
         """The tokenizer of the text side."""
+
+    def cache(self, state: Any) -> Sequence[Tensor]:
+        """Keys and values in a finished state that later steps read again."""
+        return ()
+
+    def components(self, model: nn.Module) -> Mapping[str, nn.Module]:
+        """Its parts by name, as in ``card.parameters``."""
+        return dict(model.named_children())
+
+    def flops(self, text_tokens: int) -> Sequence[int] | None:
+        """Closed form of every step of the program, for an instruction of so many tokens."""
+        return None
 
     def noise_shape(self) -> tuple[int, int]:
         """Actions of a chunk and channels of the noise they start from."""
@@ -178,7 +182,6 @@ class LearnedPolicy(Policy):
         import torch
 
         from baselines.core.build import fill_random
-        from baselines.core.inputs import Preparation
 
         dtype = getattr(torch, self.options.dtype)
         device = torch.device("cuda" if self.spec.num_gpus else "cpu")
@@ -187,18 +190,61 @@ class LearnedPolicy(Policy):
             fill_random(model, self.options.weights_seed, dtype, device)
         else:
             self.fill(model, dtype)
-        self._program = self.program(model.to(device))
-        self._keeps_text = any(step.once_per_instruction for step in self._program.steps)
-        self._prepare = Preparation(
+        self._ready = self._made_ready(model.to(device), device, self.statistics())
+
+    def _made_ready(
+        self, model: nn.Module, device: torch.device, statistics: Statistics | None
+    ) -> Ready:
+        import torch
+
+        from baselines.core.inputs import Preparation
+
+        prepare = Preparation(
             robot=self.card.robot,
             tokenize=self.tokenizer(),
-            statistics=self.statistics(),
+            statistics=statistics,
             text_length=self.card.architecture.text_length,
             noise_shape=self.noise_shape(),
             noise_seed=self.options.noise_seed,
             device=device,
-            dtype=dtype,
+            dtype=getattr(torch, self.options.dtype),
         )
+        return Ready(model, self.program(model), prepare)
+
+    def inference(self, on: Literal["meta", "loaded"]) -> Inference:
+        """One inference laid open; on meta it needs no files.
+
+        The tokenizer is the stand-in unless the options name one, so on meta the number of text
+        tokens is about right only; where text is padded that does not matter.
+        """
+        if on == "loaded":
+            ready = self._loaded()
+        else:
+            import torch
+
+            model = self.build().to(getattr(torch, self.options.dtype))
+            ready = self._made_ready(model, torch.device("meta"), None)
+        return Inference(
+            program=ready.program,
+            state=functools.partial(self._start, ready),
+            components=self.components(ready.model),
+            action=lambda state: state.action,
+            cache=self.cache,
+            flops=self.flops(len(ready.prepare.tokenize(INSTRUCTION))),
+            control_hz=self.card.robot.control_hz,
+        )
+
+    def variants(self) -> Mapping[str, Variant]:
+        """Geometries it is had under."""
+        return self.card.variants
+
+    def _start(self, ready: Ready, observations: Sequence[Observation]) -> Any:
+        return self.state(ready.prepare(observations))
+
+    def _loaded(self) -> Ready:
+        if self._ready is None:
+            raise RuntimeError(f"policy {self.card.name!r} was not loaded; call load() first")
+        return self._ready
 
     def statistics_file(self) -> Path | None:
         """Where the statistics of the training data are; None for random weights."""
@@ -225,17 +271,19 @@ class LearnedPolicy(Policy):
     def _act(self, observations: Sequence[Observation]) -> list[NDArray[np.float64]]:
         import torch
 
-        state = self.state(self._prepare(observations))
+        ready = self._loaded()
+        state = self._start(ready, observations)
         names = [seen.instruction for seen in observations]
-        is_known = self._keeps_text and all(name in self._texts for name in names)
+        keeps_text = any(step.once_per_instruction for step in ready.program.steps)
+        is_known = keeps_text and all(name in self._texts for name in names)
         if is_known:
             self.reuse_text(state, [self._texts[name] for name in names])
         with torch.inference_mode():
-            self._program.run(state, warm_text=is_known)
-            if self._keeps_text and not is_known:
+            ready.program.run(state, warm_text=is_known)
+            if keeps_text and not is_known:
                 for row, name in enumerate(names):
                     self._texts[name] = self.keep_text(state, row)
-        return self._prepare.commands(state.action, observations)
+        return ready.prepare.commands(state.action, observations)
 
 
 @functools.cache

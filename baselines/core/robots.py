@@ -35,6 +35,8 @@ class Robot:
         command: denormalised model actions [H, A] and the state [P] they were made in, to the
             suite's convention.
         mosaic: the cameras' images as one picture.
+        control_hz: actions it executes in a second; None: its release does not say. LIBERO: 20,
+            ``control_freq`` of its environments (libero/envs/bddl_base_domain.py).
     """
 
     cameras: tuple[str, ...]
@@ -46,6 +48,7 @@ class Robot:
     state: Callable[[Mapping[str, Array]], Array]
     command: Callable[[Array, Array], Array]
     mosaic: Callable[[list[Picture]], Picture]
+    control_hz: float | None = None
 
     def picture(self, seen: Observation) -> Picture:
         """One image [H, W, 3] of all cameras."""
@@ -87,6 +90,18 @@ def head_over_wrists(width: int, height: int, images: list[Picture]) -> Picture:
     return np.concatenate([head, side_by_side([left, right])], axis=0)
 
 
+def resized(robot: Robot, size: tuple[int, int]) -> Robot:
+    """The robot with the picture of all its cameras resized to ``size`` (height, width)."""
+    return dataclasses.replace(robot, mosaic=partial(_resized, robot.mosaic, size))
+
+
+def _resized(
+    mosaic: Callable[[list[Picture]], Picture], size: tuple[int, int], images: list[Picture]
+) -> Picture:
+    picture = Image.fromarray(mosaic(images))
+    return np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR))
+
+
 # What the checkpoints act with; the engine compares it with what a suite expects.
 OSC_POSE = ActionSpec(
     dim=7,
@@ -110,6 +125,7 @@ LIBERO = Robot(
     state=libero_state,
     command=opening_to_libero,
     mosaic=side_by_side,
+    control_hz=20.0,
 )
 
 # openpi trains on LIBERO's own actions, -1 = open already.

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from baselines.core.options import RunOptions, parse
-from baselines.core.policy import Card, LearnedPolicy
+from baselines.core.card import Card, wam_variants
+from baselines.core.options import WamOptions, parse
+from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO, ROBOTWIN
 from baselines.core.tokens import WAM_PROMPT, Tokenize, released, stand_in
 from baselines.imagewam.config import PARAMETERS, PRESETS, PUBLISHED, Options
+from wambench.inference import Variant
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from baselines.core.inputs import Inputs
     from wambench.inference import Program
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 PROMPT_TOKENS = 25  # of prompt and chat template around an instruction, for the stand-in tokenizer
 
 
-class ImageWAMOptions(RunOptions):
+class ImageWAMOptions(WamOptions):
     """Files of an ImageWAM and how often it imagines."""
 
     vae: Path | None = Field(
@@ -97,6 +99,12 @@ class ImageWAMPolicy(LearnedPolicy):
             state.target_noise = noise.to(dtype)
         return state
 
+    def cache(self, state: Any) -> Sequence[Tensor]:
+        """The editor's, which every step of the expert reads."""
+        from baselines.core.attention import tensors
+
+        return tensors(state.cache)
+
     def tokenizer(self) -> Tokenize:
         """Qwen3's chat template around the prompt."""
         config = self.card.architecture
@@ -105,17 +113,20 @@ class ImageWAMPolicy(LearnedPolicy):
         return released(self.options.text_encoder, config.text_length, WAM_PROMPT.format, chat=True)
 
 
-def _make(name: str, preset: str, about: str, defaults: Mapping[str, Any], **options: Any) -> Any:
-    robot, replan = (LIBERO, 12) if preset.endswith("libero") else (ROBOTWIN, 16)
+def _make(
+    name: str, preset: str, about: str, defaults: Mapping[str, Any], /, **options: Any
+) -> ImageWAMPolicy:
+    size, place = preset.split("-")
     card = Card(
         name=name,
         about=about,
         paradigm="imagewam",
         package="baselines.imagewam",
-        robot=robot,
+        robot=LIBERO if place == "libero" else ROBOTWIN,
         architecture=PUBLISHED[preset],
         parameters=PARAMETERS[preset],
-        replan_steps=replan,
+        replan_steps=12 if place == "libero" else 16,
+        variants=wam_variants(name, Variant(policy=f"imagewam-{size}-robotwin", options=defaults)),
     )
     return ImageWAMPolicy(card, parse(ImageWAMOptions, name, {**defaults, **options}))
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,18 @@ from pydantic import Field
 from baselines.core.options import parse
 from baselines.core.policy import source_hash
 from baselines.core.robots import LIBERO, unchanged
-from baselines.nano.config import NANO, REPLAN, SIDE, NanoConfig
+from baselines.nano.config import NANO, REPLAN, SIDE, TEXT_LENGTH, NanoConfig
+from baselines.nano.vocabulary import Vocabulary
 from wambench import Needs, Observation, Policy, PolicySpec, UserError
 from wambench.contract import Frozen
+from wambench.inference import Inference, Program, Variant
 
 if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from baselines.core.checkpoints.statistics import Statistics
+    from baselines.core.inputs import Preparation
     from baselines.nano.models.base import NanoModel
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -43,6 +51,16 @@ class NanoOptions(Frozen):
     )
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A built model and everything that feeds it."""
+
+    model: NanoModel
+    program: Program[Any]
+    prepare: Preparation
+    heard: Sequence[str] | None  # instructions it was trained on; None: not trained
+
+
 class NanoPolicy(Policy):
     """A trained nano model. Its success says nothing of the published model of its paradigm."""
 
@@ -60,6 +78,7 @@ class NanoPolicy(Policy):
             horizon=config.architecture.horizon,
             replan_steps=REPLAN,
         )
+        self._ready: Ready | None = None
 
     @property
     def path(self) -> Path:
@@ -98,8 +117,6 @@ class NanoPolicy(Policy):
         """Build the model and fill it."""
         import torch
 
-        from baselines.core.inputs import Preparation
-        from baselines.nano.config import TEXT_LENGTH
         from baselines.nano.models import make
         from baselines.nano.trained import read_trained
 
@@ -110,20 +127,61 @@ class NanoPolicy(Policy):
                 "name the right file"
             )
         torch.set_num_threads(1)  # sums then have one order, whatever else runs
-        self._model: NanoModel = make(trained.config).eval()
-        self._model.load_state_dict(trained.tensors, strict=False)
-        self._program = self._model.program()
-        self._heard: Sequence[str] = trained.facts.get("instructions", [])
-        self._prepare = Preparation(
+        model = make(trained.config).eval()
+        model.load_state_dict(trained.tensors, strict=False)
+        self._ready = self._made_ready(
+            model, torch.device("cpu"), trained.vocabulary, trained.statistics,
+            trained.facts.get("instructions", []),
+        )  # fmt: skip
+
+    def _made_ready(
+        self,
+        model: NanoModel,
+        device: torch.device,
+        vocabulary: Vocabulary,
+        statistics: Statistics | None,
+        heard: Sequence[str] | None,
+    ) -> Ready:
+        import torch
+
+        from baselines.core.inputs import Preparation
+
+        prepare = Preparation(
             robot=ROBOT,
-            tokenize=trained.vocabulary,
-            statistics=trained.statistics,
+            tokenize=vocabulary,
+            statistics=statistics,
             text_length=TEXT_LENGTH,
             noise_shape=(self.spec.horizon, ROBOT.action.dim),
             noise_seed=self.options.noise_seed,
-            device=torch.device("cpu"),
+            device=device,
             dtype=torch.float32,
         )
+        return Ready(model, model.program(), prepare, heard)
+
+    def inference(self, on: Literal["meta", "loaded"]) -> Inference:
+        """One inference laid open; on meta it needs no weights and every word is unknown."""
+        if on == "loaded":
+            ready = self._loaded()
+        else:
+            import torch
+
+            from baselines.core.build import on_meta
+            from baselines.nano.models import make
+
+            model = on_meta(lambda: make(self.nano))
+            ready = self._made_ready(model, torch.device("meta"), Vocabulary(()), None, None)
+        return Inference(
+            program=ready.program,
+            state=partial(self._start, ready),
+            components=self._components(ready.model),
+            action=lambda state: state.action,
+            cache=ready.model.cache,
+            control_hz=ROBOT.control_hz,
+        )
+
+    def variants(self) -> Mapping[str, Variant]:
+        """LIBERO alone."""
+        return {"libero": Variant(policy=self.nano.name)}
 
     def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
         """Chunks [16, 7]; one observation after the other, so that no neighbour matters."""
@@ -132,28 +190,50 @@ class NanoPolicy(Policy):
     def _act(self, seen: Observation) -> NDArray[np.float64]:
         import torch
 
+        ready = self._loaded()
+        with torch.inference_mode():
+            state = ready.program.run(self._start(ready, [seen]))
+        return ready.prepare.commands(state.action, [seen])[0]
+
+    def _start(self, ready: Ready, observations: Sequence[Observation]) -> Any:
+        """The family's state for a batch."""
+        import torch
+
         from baselines.core.inputs import signed
         from baselines.nano.models.base import Seen
 
-        inputs = self._prepare([dataclasses.replace(seen, instruction=self._instruction(seen))])
+        inputs = ready.prepare(
+            [
+                dataclasses.replace(seen, instruction=self._instruction(seen, ready.heard))
+                for seen in observations
+            ]
+        )
         images = torch.stack([signed(image, torch.float32) for image in inputs.images], dim=1)
         given = Seen(images, inputs.proprio, inputs.token_ids, inputs.lengths)
         with torch.inference_mode():
-            state = self._model.state(given, inputs.noise, inputs.noise_seeds)
-            self._program.run(state)
-        return self._prepare.commands(state.action, [seen])[0]
+            return ready.model.state(given, inputs.noise, inputs.noise_seeds)
 
-    def _instruction(self, seen: Observation) -> str:
+    def _loaded(self) -> Ready:
+        if self._ready is None:
+            raise RuntimeError(f"policy {self.nano.name!r} was not loaded; call load() first")
+        return self._ready
+
+    def _components(self, model: NanoModel) -> Mapping[str, nn.Module]:
+        parts = dict(model.named_children())
+        parts |= dict(parts.get("wam", model).named_children())
+        return {name: parts[name] for name in self.nano.parameters}
+
+    def _instruction(self, seen: Observation, heard: Sequence[str] | None) -> str:
         shift = self.options.swap_instruction
-        if not shift:
+        if not shift or heard is None:
             return seen.instruction
-        if seen.instruction not in self._heard:
+        if seen.instruction not in heard:
             raise ValueError(f"swap_instruction: {seen.instruction!r} was not trained on")
-        place = self._heard.index(seen.instruction) + shift
-        return self._heard[place % len(self._heard)]
+        place = heard.index(seen.instruction) + shift
+        return heard[place % len(heard)]
 
 
-def _make(name: str, **options: Any) -> NanoPolicy:
+def _make(name: str, /, **options: Any) -> NanoPolicy:
     return NanoPolicy(NANO[name], parse(NanoOptions, name, options))
 
 

@@ -5,31 +5,57 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
-from baselines.core.options import RunOptions, parse
-from baselines.core.policy import Card, LearnedPolicy
+from baselines.core.card import Card, wam_variants
+from baselines.core.options import WamOptions, parse
+from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO, ROBOTWIN_LARGE
 from baselines.core.tokens import WAM_PROMPT, Tokenize, released, stand_in
 from baselines.videowam.config import OPTIONS, PARAMETERS, PRESETS, Mode, Options
+from wambench import UserError
+from wambench.inference import Variant
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from baselines.core.inputs import Inputs
     from wambench.inference import Program
 
 PROMPT_TOKENS = 16  # of the prompt around an instruction, for the stand-in tokenizer
 
+IMAGINING: Mapping[str, tuple[Mode, ...]] = {
+    "video_steps": ("idm",),
+    "video_frames": ("joint", "idm"),
+}
+"""Options that only some modes have a use for."""
 
-class FastWamOptions(RunOptions):
-    """Files of a FastWAM."""
+
+class FastWamOptions(WamOptions):
+    """Files of a FastWAM and what it imagines.
+
+    Its text's padding is visible to the model, so another ``text_length`` changes the actions.
+    """
+
+    SIZES: ClassVar[Mapping[str, str]] = {
+        **WamOptions.SIZES,
+        "video_steps": "video_steps",
+        "video_frames": "video_frames",
+    }
 
     vae: Path | None = Field(default=None, description="diffusers folder of Wan2.2's VAE")
     text_encoder: Path | None = Field(
         default=None, description="transformers folder of UMT5-XXL's encoder and tokenizer"
+    )
+    video_steps: PositiveInt | None = Field(
+        default=None, description="flow steps of the clip (idm only); null: as many as the action's"
+    )
+    video_frames: PositiveInt | None = Field(
+        default=None,
+        description="frames of the clip, the current one first (joint and idm only); null: as "
+        "released",
     )
 
 
@@ -39,6 +65,12 @@ class FastWamPolicy(LearnedPolicy):
     options: FastWamOptions
 
     def __init__(self, card: Card, options: FastWamOptions, mode: Mode) -> None:
+        for option, modes in IMAGINING.items():
+            if getattr(options, option) is not None and mode not in modes:
+                raise UserError(
+                    f"policy {card.name!r} is {mode} and has no use for {option} "
+                    f"{getattr(options, option)}; leave it out, or use {' or '.join(modes)}"
+                )
         super().__init__(card, options)
         self.mode = mode
 
@@ -105,6 +137,10 @@ class FastWamPolicy(LearnedPolicy):
 
         state.text = torch.stack(list(kept))
 
+    def cache(self, state: Any) -> Sequence[Tensor]:
+        """The video's keys and values, and those of text and first frame where they are kept."""
+        return state.kept()
+
     def tokenizer(self) -> Tokenize:
         """UMT5's tokenizer on the prompt."""
         config = self.card.architecture
@@ -115,7 +151,7 @@ class FastWamPolicy(LearnedPolicy):
         )
 
 
-def _make(name: str, preset: str, mode: Mode, about: str, **options: Any) -> FastWamPolicy:
+def _make(name: str, preset: str, mode: Mode, about: str, /, **options: Any) -> FastWamPolicy:
     card = Card(
         name=name,
         about=about,
@@ -125,6 +161,7 @@ def _make(name: str, preset: str, mode: Mode, about: str, **options: Any) -> Fas
         architecture=PRESETS[preset],
         parameters=PARAMETERS[preset],
         replan_steps=PRESETS[preset].replan,
+        variants=wam_variants(name, Variant(policy=f"{name.removesuffix('-robotwin')}-robotwin")),
     )
     return FastWamPolicy(card, parse(FastWamOptions, name, options), mode)
 

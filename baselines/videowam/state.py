@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from baselines.core.attention import KVCache
+from baselines.core.attention import KVCache, tensors
 from baselines.videowam.blocks import Rope
 from baselines.videowam.experts import Grid
 
@@ -66,3 +66,7 @@ class State:
     velocity_video: Tensor = field(init=False, repr=False)
     velocity_action: Tensor = field(init=False, repr=False)
     frames: Tensor = field(init=False, repr=False)
+
+    def kept(self) -> list[Tensor]:
+        """All keys and values that a later step reads again."""
+        return tensors(self.first_frame_kv, self.video_kv, self.video_text, self.action_text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,6 +68,10 @@ class NanoModel(nn.Module, ABC):
     @abstractmethod
     def program(self) -> Program[Any]:
         """The stages of one inference; the result is ``state.action`` [B, H, 7]."""
+
+    def cache(self, state: Any) -> Sequence[Tensor]:
+        """Keys and values in a finished state that later steps read again."""
+        return ()
 
     def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
         """Frames [B, K, 3, side, cameras * side] in about [-1, 1] that the model expects to see.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -65,6 +66,10 @@ class NanoFastWam(NanoModel):
     def program(self) -> Program[Any]:
         """The mode's stages."""
         return PROGRAMS[self.mode](self.wam, BEST_EXACT)
+
+    def cache(self, state: State) -> Sequence[Tensor]:
+        """The video's and the text's."""
+        return state.kept()
 
     def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
         """The frames after the present one; plain acts without them but imagines as idm does."""

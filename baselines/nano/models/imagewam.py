@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from baselines.core.attention import tensors
 from baselines.core.inputs import batch_noise
 from baselines.imagewam.config import BEST_EXACT
 from baselines.imagewam.inference import program
@@ -55,6 +57,10 @@ class NanoImageWAM(NanoModel):
         """Text, vision, prefill, act."""
         steps = program(self.wam, BEST_EXACT, imagine_steps).steps
         return Program([step for step in steps if step.stage != "decode"])
+
+    def cache(self, state: Any) -> Sequence[Tensor]:
+        """The editor's."""
+        return tensors(state.cache)
 
     def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
         """The goal image, which acting leaves out: no action can see it."""

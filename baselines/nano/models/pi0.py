@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from baselines.core.attention import tensors
 from baselines.nano.config import NanoConfig, architecture_of
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen
 from baselines.vla.pi0.config import BEST_EXACT
@@ -44,3 +46,7 @@ class NanoPi0(NanoModel):
     def program(self) -> Program[Any]:
         """Text, vision, prefill, act."""
         return program(self.vla, BEST_EXACT)
+
+    def cache(self, state: Any) -> Sequence[Tensor]:
+        """The prefix's."""
+        return tensors(state.prefix.cache)

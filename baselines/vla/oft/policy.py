@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from baselines.core.card import Card
 from baselines.core.options import RunOptions, parse
-from baselines.core.policy import Card, LearnedPolicy
+from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO_OFT
 from baselines.core.tokens import Tokenize, released, stand_in
 from baselines.vla.oft.config import (
@@ -20,6 +21,7 @@ from baselines.vla.oft.config import (
     PROMPT,
     Options,
 )
+from wambench.inference import Variant
 
 if TYPE_CHECKING:
     from torch import nn
@@ -135,5 +137,6 @@ def openvla_oft(**options: Any) -> OftPolicy:
         architecture=OFT_LIBERO,
         parameters=PARAMETERS,
         replan_steps=OFT_LIBERO.replan,
+        variants={"libero": Variant(policy="openvla-oft")},
     )
     return OftPolicy(card, parse(OftOptions, card.name, options))

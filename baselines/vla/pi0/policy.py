@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from baselines.core.options import RunOptions, parse
-from baselines.core.policy import Card, LearnedPolicy
+from baselines.core.card import Card
+from baselines.core.options import FlowOptions, parse
+from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO_OPENPI, LIBERO_OPENPI_05, Robot
 from baselines.core.tokens import Tokenize, released, stand_in
 from baselines.vla.pi0.config import OPTIONS, PARAMETERS, PRESETS, Options
 from wambench import UserError
+from wambench.inference import Variant
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from baselines.core.checkpoints.statistics import Statistics
     from baselines.core.inputs import Inputs
@@ -27,7 +29,7 @@ PROMPT_TOKENS = 2  # BOS and the newline that ends the prompt
 STATE_DIM = 8
 
 
-class Pi0Options(RunOptions):
+class Pi0Options(FlowOptions):
     """Files of a pi0."""
 
     statistics: Path | None = Field(default=None, description="openpi's norm_stats.json")
@@ -119,6 +121,24 @@ class Pi0Policy(LearnedPolicy):
             missing = self.card.architecture.text_length - state.text.shape[1]
             state.text = torch.nn.functional.pad(state.text, (0, 0, 0, missing))
 
+    def cache(self, state: Any) -> Sequence[Tensor]:
+        """Keys and values of the prefix, which every step of the expert reads."""
+        from baselines.core.attention import tensors
+
+        return tensors(state.prefix.cache)
+
+    def components(self, model: Any) -> Mapping[str, nn.Module]:
+        """The parts that openpi names; transformers' classes nest them otherwise."""
+        from torch import nn
+
+        vlm = model.model.vlm
+        return {
+            "vision": nn.ModuleList([vlm.vision_tower, vlm.multi_modal_projector]),
+            "language": vlm.language_model,
+            "expert": model.model.dit,
+            "embeddings": nn.ModuleList([model.embed_action_time, model.action_out_proj]),
+        }
+
     def tokenizer(self) -> Tokenize:
         """PaliGemma's tokens of the instruction, ended by a newline."""
         config = self.card.architecture
@@ -132,7 +152,7 @@ def _prompt(instruction: str) -> str:
     return instruction.strip().replace("_", " ").replace("\n", " ") + "\n"
 
 
-def _make(name: str, robot: Robot, replan: int, about: str, **options: Any) -> Pi0Policy:
+def _make(name: str, robot: Robot, replan: int, about: str, /, **options: Any) -> Pi0Policy:
     architecture = PRESETS[name]
     if architecture.state_in_text:
         raise UserError(f"policy {name!r} with its state in the text is not supported; use pi0")
@@ -145,6 +165,7 @@ def _make(name: str, robot: Robot, replan: int, about: str, **options: Any) -> P
         architecture=architecture,
         parameters=PARAMETERS[name],
         replan_steps=replan,
+        variants={"libero": Variant(policy=name)},
     )
     return Pi0Policy(card, parse(Pi0Options, name, options))
 
