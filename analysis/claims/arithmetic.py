@@ -74,7 +74,7 @@ def _alike(
 ) -> Row:
     """Whether all averages of a table of weighted means can have been formed in one way."""
     count = len(largest[0])
-    unweighted = [names[i] for i in np.flatnonzero(plain)]
+    unweighted = [name for name, is_plain in zip(names, plain, strict=True) if is_plain]
     odd = f"; the plain mean it is for {' and '.join(unweighted)}" if unweighted else ""
     return Row(
         id=f"{key}/arithmetic weights",
@@ -173,7 +173,7 @@ def headline(published: Published) -> list[Row]:
         _headline_row(
             name,
             str(head[name]),
-            value,
+            1 / value,
             int(claimed) <= value,
             f"Table 5's {unit} are as 1 to {value:.2f}, FastWAM-IDM over ImageWAM.",
         )
@@ -205,7 +205,7 @@ def _headline_row(name: str, claimed: str | float, found: float, fine: bool, why
         id=f"headline.{name}/arithmetic",
         kind="arithmetic",
         source="headline",
-        claim=f"The headline {name.replace('_', ' ')} {claimed} follows from Table 5",
+        claim=f"{name.replace('_', ' ').capitalize()} {claimed} follows from Table 5",
         claimed=claimed,
         baseline="FastWAM-IDM",
         found=found,

@@ -81,12 +81,26 @@ class Published(Frozen):
 
 
 class Search(Frozen):
-    """Conditions under which Table 5 is looked for."""
+    """Conditions under which Table 5 is looked for.
 
-    pictures: tuple[tuple[int, int], ...]
+    Attributes:
+        usual: pictures of known rigs, by which an area is named.
+        sides: smallest and largest side in pixels, and the step from one to the next.
+    """
+
+    usual: tuple[tuple[int, int], ...]
+    sides: tuple[int, int, int]
     presets: tuple[str, ...]
     steps: tuple[int, ...]
     video_frames: tuple[int, ...]
+
+    def pictures(self) -> Sequence[tuple[int, int]]:
+        """One picture for every area that the sides can make; a usual one where there is one."""
+        smallest, largest, step = self.sides
+        sides = range(smallest, largest + 1, step)
+        found = {height * width: (height, width) for height in sides for width in sides}
+        found |= {height * width: (height, width) for height, width in self.usual}
+        return [found[area] for area in sorted(found)]
 
 
 class Statement(Frozen):

@@ -89,8 +89,8 @@ def _share_row(
         claimed=text,
         unit="of the FLOPs",
         baseline=name,
-        condition=judged.nearest.condition,
-        found=1 / judged.nearest.value,
+        condition=_first(found).condition,
+        found=1 / _first(found).value,
         command=COMMAND,
         verdict=judged.verdict,
         under=_under(judged),
@@ -113,8 +113,8 @@ def _saved_row(
         claimed=claimed,
         unit="%",
         baseline=name,
-        condition=judged.nearest.condition,
-        found=judged.nearest.value,
+        condition=_first(savings).condition,
+        found=_first(savings).value,
         command=COMMAND,
         verdict=judged.verdict,
         under=_under(judged),
@@ -129,20 +129,29 @@ def _under(judged: Judgement) -> tuple[str, ...]:
     return tuple(one.condition for one in judged.fitting)
 
 
+def _first(found: Sequence[Finding]) -> Finding:
+    """What a reader would expect first: the first picture as released, least of all counted."""
+    assumed = [one for one in found if one.assumed] or list(found)
+    of_first = [one for one in assumed if one.condition.startswith(_picture_of(assumed[0]))]
+    return of_first[-1]
+
+
+def _picture_of(finding: Finding) -> str:
+    return finding.condition.partition(",")[0]
+
+
 def _why(judged: Judgement, found: Sequence[Finding], before: str, unit: str) -> str:
-    """Range over all conditions, and the value under the first assumed one."""
+    """Value under the expected condition, and the range over all of them."""
     low, high = min(one.value for one in found), max(one.value for one in found)
-    first = next((one for one in reversed(found[:3]) if one.assumed), found[0])
+    first = _first(found)
     sentence = (
-        f"{before} {significant(low)} to {significant(high)} {unit} over {len(found)} conditions, "
-        f"{significant(first.value)} under {first.condition}"
+        f"{before} {significant(first.value)} {unit} under {first.condition}; "
+        f"{significant(low)} to {significant(high)} over {len(found)} conditions"
     )
     if judged.verdict == "reproduced only under":
-        return f"{sentence}; {len(judged.fitting)} of {len(found)} conditions bear the claim out."
-    if high < 1 and unit != "%":
+        return f"{sentence}, {len(judged.fitting)} of which bear the claim out."
+    if high < (0 if unit == "%" else 1):
         return f"{sentence}: it needs fewer FLOPs than ImageWAM everywhere."
-    if high < 0:
-        return f"{sentence}: nothing is saved anywhere, ImageWAM needs more."
     return f"{sentence}."
 
 

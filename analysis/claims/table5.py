@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -25,8 +26,18 @@ class Fit:
     tflops: Mapping[str, float]
 
     def __str__(self) -> str:
-        read = ", ".join(f"{row} = {name}" for row, name in self.read_as.items())
-        return f"{self.condition}, {self.scope}; {read}"
+        return f"{self.condition}, {self.scope}"
+
+    @property
+    def way(self) -> str:
+        """Everything but the picture: how the table is read."""
+        rest = dataclasses.replace(self.condition, picture=None)
+        read = ", ".join(f"{row} as {name}" for row, name in self.read_as.items())
+        return f"{rest}, {self.scope}, {read}"
+
+    def worst(self, claimed: Mapping[str, float]) -> float:
+        """Largest relative gap to a figure."""
+        return max(abs(value - claimed[row]) / claimed[row] for row, value in self.tflops.items())
 
 
 @dataclass(frozen=True)
@@ -35,7 +46,7 @@ class Found:
 
     Attributes:
         tried: conditions times readings that the search stands for.
-        fits: those that give every figure.
+        fits: those that give every figure, the closest first.
         survivors: row -> how many conditions gave it and all rows before it.
         nearest: row -> the condition that came nearest among those that were left.
     """
@@ -56,7 +67,7 @@ def search(claimed: Mapping[str, float], readings: Readings, costs: Costs) -> Fo
     left = [
         Fit(Condition(picture, preset, steps, frames), scope, {}, {})
         for picture, preset, steps, frames, scope in product(
-            space.pictures, space.presets, space.steps, space.video_frames, SCOPES
+            space.pictures(), space.presets, space.steps, space.video_frames, SCOPES
         )
     ]
     tried = len(left)
@@ -80,7 +91,19 @@ def search(claimed: Mapping[str, float], readings: Readings, costs: Costs) -> Fo
             fit for fit in grown if abs(fit.tflops[row] - claimed[row]) <= tolerance * claimed[row]
         ]
         survivors[row] = len(left)
-    return Found(tried, _plainest(left), survivors, nearest)
+    sure = [fit for fit in left if _is_sure(fit, claimed, readings, costs)]
+    sure = sorted(_plainest(sure), key=lambda fit: fit.worst(claimed))
+    return Found(tried, sure, survivors, nearest)
+
+
+def _is_sure(fit: Fit, claimed: Mapping[str, float], readings: Readings, costs: Costs) -> bool:
+    """Whether the policies themselves, asked for this very picture, bear the fit out."""
+    for row, name in fit.read_as.items():
+        reading = readings.table5[row][name]
+        tflops = costs.flops(reading, fit.condition, fit.scope, exactly=True) / TERA
+        if abs(tflops - claimed[row]) > readings.tolerance["flops"] * claimed[row]:
+            return False
+    return True
 
 
 def rows(
@@ -163,17 +186,23 @@ def _why(found: Found, readings: Readings, released: Mapping[Picture, str]) -> s
             if row in found.nearest
         )
         return f"None of {found.tried:,} conditions gives all rows within {percent} ({steps})."
-    pictures = sorted({fit.condition.picture for fit in found.fits if fit.condition.picture})
-    names = " or ".join(picture_name(picture) for picture in pictures)
+    ways = list(dict.fromkeys(fit.way for fit in found.fits))
+    listed = "; or ".join(f"{way}, at {_areas(found.fits, way)}" for way in ways[:3])
+    many = "One way" if len(ways) == 1 else f"{len(ways)} ways"
     known = ", ".join(f"{picture_name(size)} ({whose})" for size, whose in released.items())
-    odd = [picture for picture in pictures if picture not in released]
-    where = (
-        f"{names} over all cameras is in no released configuration ({known})"
-        if len(odd) == len(pictures)
-        else f"released configurations have {known}"
-    )
-    many = "One" if len(found.fits) == 1 else str(len(found.fits))
+    none = all(fit.condition.picture not in released for fit in found.fits)
+    where = "no released configuration has such a picture" if none else "released pictures"
     return (
-        f"{many} of {found.tried:,} conditions tried gives all rows within {percent}: "
-        f"{'; or '.join(str(fit) for fit in found.fits[:3])}; {where}."
+        f"{many} to read the table gives all rows within {percent}, of {found.tried:,} tried: "
+        f"{listed}; {where} ({known})."
     )
+
+
+def _areas(fits: Sequence[Fit], way: str) -> str:
+    """The pictures at which a way of reading fits: the closest one, and the range of areas."""
+    pictures = [fit.condition.picture for fit in fits if fit.way == way and fit.condition.picture]
+    areas = sorted(height * width for height, width in pictures)
+    closest = f"{picture_name(pictures[0])} over all cameras"
+    if len(areas) == 1:
+        return closest
+    return f"{closest} ({areas[0]:,} to {areas[-1]:,} pixels fit)"
