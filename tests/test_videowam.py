@@ -561,10 +561,14 @@ def test_released_flops_at_published_size() -> None:
         "act": [act_flops(294)],
         "decode": [17_054_668_861_440],
     }
-    # The reference's one pass also scores 294 video queries against 32 action keys, and hides them.
-    corner = 30 * 2 * 2 * 294 * 32 * 3072
+    # One pass of both, in which 294 video queries are scored against 32 action keys and masked.
     joint = flops("joint", RELEASED)
-    assert joint["imagine"][0] + joint["act"][0] + corner == 2_901_427_765_248
+    head = 2 * 32 * 1024 * 7
+    assert joint["imagine"] == [2_901_427_765_248 - head] and joint["act"] == [head]
+    apart = flops("joint", RELEASED.model_copy(update={"masked_corner": False}))
+    corner = 30 * 2 * 2 * 294 * 32 * 3072
+    assert apart["imagine"] == [imagine] and apart["act"] == [act_flops(294)]
+    assert imagine + act_flops(294) + corner == 2_901_427_765_248
 
 
 def act_flops(seen: int) -> int:

@@ -56,6 +56,10 @@ class ImageWAMConfig(Frozen):
     head_dim: int
     mlp_ratio: float = 3.0
     image_channels: int = Field(default=128, description="channels of one image token")
+    token_pixels: int | None = Field(
+        default=None,
+        description="side of one image token where there is no VAE; None: a token is all its pixels",
+    )
     text_features: int
     rope_axes: tuple[int, ...] = Field(
         default=(32, 32, 32, 32), description="channels turned by time, row, column, text position"
@@ -88,8 +92,9 @@ class ImageWAMConfig(Frozen):
 
     @property
     def token_grid(self) -> tuple[int, int]:
-        """Rows and columns of image tokens; without a VAE a token is a square of pixels."""
-        side = self.vae.pixels_per_token if self.vae else math.isqrt(self.image_channels // 3)
+        """Rows and columns of image tokens."""
+        own = self.token_pixels or math.isqrt(self.image_channels // 3)
+        side = self.vae.pixels_per_token if self.vae else own
         return self.image_size[0] // side, self.image_size[1] // side
 
     @model_validator(mode="after")

@@ -2,9 +2,9 @@
 
 All see two 64 px cameras in patches of 16 px, the same words and proprioception, and predict the
 same 16 actions; experts are equally wide and deep. Sizes of the backbones are chosen so that all
-have the same number of parameters (within 5 %, a test counts them). There is no autoencoder: a
-patch of pixels is a token, because a nano VAE would have to be trained first and would blur what
-little a 64 px image shows.
+have the same number of parameters (within 5 %, a test counts them). As at published size, VLAs read
+the pixels of a patch, and world-action models the latents of an autoencoder that is not trained
+with them (:mod:`baselines.nano.codec`).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from wambench.contract import Frozen
 
 SIDE = 64  # pixels of a camera's image
 PATCH = 16  # pixels of a token
+LATENT_CHANNELS = 48  # of a patch, where a model predicts images: half of the models' width
 WORDS = 96  # rows of the word table; LIBERO's instructions have fewer words
 TEXT_LENGTH = 24  # words; LIBERO's longest instruction has 19
 HORIZON = 16
@@ -64,24 +65,25 @@ IMAGEWAM = ImageWAMConfig(
     heads=3,
     head_dim=32,
     rope_axes=(8, 8, 8, 8),
-    image_channels=3 * PATCH**2,
+    image_channels=LATENT_CHANNELS,
+    token_pixels=PATCH,
     text_features=64,
     vae=None,
     **_WAM,
 )
-# Half a patch is a "latent" pixel, so that Wan's own 2x2 patches make the same tokens.
 FASTWAM = FastWamConfig(
     layers=4,
     heads=3,
     head_dim=32,
     video_ffn=480,
-    latent_channels=3 * (PATCH // 2) ** 2,
+    latent_channels=LATENT_CHANNELS,
+    patch=(1, 1, 1),  # the autoencoder's squares are as large as tokens
     freq_dim=64,
     text_dim=64,
     action_ffn=256,
     replan=REPLAN,
     video_frames=3,
-    vae_spatial=PATCH // 2,
+    vae_spatial=PATCH,
     vae_temporal=1,
     **_WAM,
 )

@@ -102,21 +102,83 @@ def run_blocks(
     cache: KVCache = []
     block: Any
     for layer, block in enumerate(blocks):
-        shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = (
-            block.scale_shift_table + modulation
-        ).unbind(-2)
-        h = modulated(block.norm1, x, shift, scale)
-        own = _keys_values(block.attn1, h, rope)
+        gates, h, own = _before(block, x, modulation, rope)
         cache.append(own)
         if stop_at_keys and layer == len(blocks) - 1:
             break
         q = rotate_pairs(_queries(block.attn1, h), rope)
         seen = attend(q, own.k, own.v, past[layer] if past is not None else None, mask)
-        x = x + gate * _output(block.attn1, seen)
-        q = _queries(block.attn2, layer_norm(block.norm2, x))
-        x = x + _output(block.attn2, attend(q, *text[layer], mask=text_mask))
-        x = x + ffn_gate * block.ffn(modulated(block.norm3, x, ffn_shift, ffn_scale))
+        x = _after(block, x, seen, gates, text[layer], text_mask)
     return x, cache
+
+
+class Side(NamedTuple):
+    """One expert in a pass of both; its fields as the arguments of :func:`run_blocks`."""
+
+    blocks: nn.ModuleList
+    x: Tensor
+    modulation: Tensor
+    text: KVCache
+    rope: Rope
+
+
+def run_both(
+    first: Side, second: Side, past: KVCache | None, mask: Tensor, text_mask: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Run two experts in step, with one attention per layer over the tokens of both.
+
+    Args:
+        first: with T tokens.
+        second: with U tokens, of equally many blocks with equally wide attention.
+        past: per layer the keys and values of P more tokens.
+        mask: bool, broadcastable to [B, heads, T + U, P + T + U]; True: may attend.
+        text_mask: as in :func:`run_blocks`.
+
+    Returns:
+        The tokens of both, [B, T, hidden] and [B, U, hidden].
+    """
+    sides, states = (first, second), [first.x, second.x]
+    counts = [x.shape[1] for x in states]
+    block: Any
+    for layer, blocks in enumerate(zip(first.blocks, second.blocks, strict=True)):
+        gates, queries, own = [], [], []
+        for block, x, side in zip(blocks, states, sides, strict=True):
+            gate, h, kv = _before(block, x, side.modulation, side.rope)
+            gates.append(gate)
+            own.append(kv)
+            queries.append(rotate_pairs(_queries(block.attn1, h), side.rope))
+        k, v = (torch.cat(parts, dim=1) for parts in zip(*own, strict=True))
+        earlier = past[layer] if past is not None else None
+        seen = attend(torch.cat(queries, dim=1), k, v, earlier, mask).split(counts, dim=1)
+        for i, (block, side) in enumerate(zip(blocks, sides, strict=True)):
+            text = side.text[layer]
+            states[i] = _after(block, states[i], seen[i], gates[i], text, text_mask)
+    return states[0], states[1]
+
+
+def _before(
+    block: Any, x: Tensor, modulation: Tensor, rope: Rope
+) -> tuple[tuple[Tensor, ...], Tensor, KV]:
+    """What a block does before its attention: gates, normed tokens, keys and values."""
+    gates = (block.scale_shift_table + modulation).unbind(-2)
+    h = modulated(block.norm1, x, gates[0], gates[1])
+    return gates, h, _keys_values(block.attn1, h, rope)
+
+
+def _after(
+    block: Any,
+    x: Tensor,
+    seen: Tensor,
+    gates: tuple[Tensor, ...],
+    text: KV,
+    text_mask: Tensor | None,
+) -> Tensor:
+    """What a block does with what its attention has ``seen``: output, text, MLP."""
+    _, _, gate, ffn_shift, ffn_scale, ffn_gate = gates
+    x = x + gate * _output(block.attn1, seen)
+    q = _queries(block.attn2, layer_norm(block.norm2, x))
+    x = x + _output(block.attn2, attend(q, *text, mask=text_mask))
+    return x + ffn_gate * block.ffn(modulated(block.norm3, x, ffn_shift, ffn_scale))
 
 
 def layer_norm(norm: nn.LayerNorm, x: Tensor) -> Tensor:

@@ -126,6 +126,9 @@ class Options(Frozen):
         time_per_token: the timestep MLP runs for every video token; otherwise once per timestep.
         skip_dead_block: passes that only fill a cache end at the keys and values of the last block.
         cache_text: the text encoder runs when the instruction changes; otherwise at every replan.
+        masked_corner: joint sends video and action through one attention per layer, whose corner
+            of video queries and action keys is computed and masked; otherwise the video runs first
+            and the action reads its keys and values.
 
     Text is never trimmed: its zeroed pads are visible to the cross-attention.
     """
@@ -136,6 +139,7 @@ class Options(Frozen):
     time_per_token: bool
     skip_dead_block: bool
     cache_text: bool
+    masked_corner: bool
 
 
 RELEASED = Options(
@@ -145,6 +149,7 @@ RELEASED = Options(
     time_per_token=True,
     skip_dead_block=False,
     cache_text=False,
+    masked_corner=True,
 )
 """What the authors' code computes."""
 
@@ -155,6 +160,7 @@ BEST_EXACT = Options(
     time_per_token=False,
     skip_dead_block=True,
     cache_text=True,
+    masked_corner=False,
 )
 """Every saving that leaves the actions (and the imagined latents) as they are."""
 

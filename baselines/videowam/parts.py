@@ -11,7 +11,7 @@ from torch import Tensor
 from baselines.core.attention import KVCache, joined
 from baselines.core.flow import FlowSchedule
 from baselines.videowam import components
-from baselines.videowam.blocks import Time, embed_time, read_text
+from baselines.videowam.blocks import Rope, Time, embed_time, read_text
 from baselines.videowam.config import FastWamConfig, Options
 from baselines.videowam.experts import (
     Sight,
@@ -131,6 +131,11 @@ class Parts:
         x, time, own = self._run_clip(state, t)
         if keep:
             state.video_kv = self._whole_clip(state, own)
+        self._move_video(state, x, time, index, schedule)
+
+    def _move_video(
+        self, state: State, x: Tensor, time: Time, index: int, schedule: FlowSchedule
+    ) -> None:
         ran = state.grid._replace(frames=x.shape[1] // state.grid.frame_tokens)
         state.velocity_video = video_velocity(self.model.video, x, time, ran)
         later = state.video[:, :, 1:]
@@ -141,12 +146,13 @@ class Parts:
     def act(self, state: State, index: int) -> None:
         """One flow step of the action, reading ``video_kv``."""
         t = self.action_schedule.time(index, state.action[:1])
-        text = state.action_text or read_text(self.model.action, state.context)
-        sight = Sight(text, past=state.video_kv, text_mask=state.cross_mask)
-        state.velocity_action = action_velocity(
-            self.model.action, state.action, t, state.action_rope, sight
-        )
-        state.action = self.action_schedule.step(state.action, state.velocity_action, index)
+        sight = Sight(self._action_text(state), past=state.video_kv, text_mask=state.cross_mask)
+        velocity = action_velocity(self.model.action, state.action, t, state.action_rope, sight)
+        self._move_action(state, velocity, index)
+
+    def _move_action(self, state: State, velocity: Tensor, index: int) -> None:
+        state.velocity_action = velocity
+        state.action = self.action_schedule.step(state.action, velocity, index)
 
     def decode(self, state: State) -> None:
         """Pictures of the imagined clip."""
@@ -155,7 +161,12 @@ class Parts:
     def _run_clip(
         self, state: State, t: Tensor, stop_at_keys: bool = False
     ) -> tuple[Tensor, Time, KVCache]:
-        """Run the clip with its later frames at ``t`` [1], less the first frame if that is kept."""
+        latents, time, rope, sight = self._clip(state, t)
+        x, own = run_video(self.model.video, latents, time, rope, sight, stop_at_keys)
+        return x, time, own
+
+    def _clip(self, state: State, t: Tensor) -> tuple[Tensor, Time, Rope, Sight]:
+        """The clip with its later frames at ``t`` [1], less the first frame if that is kept."""
         first, total = state.grid.frame_tokens, state.grid.frames * state.grid.frame_tokens
         text = self._video_text(state)
         if state.first_frame_kv is None:
@@ -167,8 +178,7 @@ class Parts:
             rope = (state.video_rope[0][first:], state.video_rope[1][first:])
             time = self._time(t[:, None], (total - first,))
             sight = Sight(text, past=state.first_frame_kv, text_mask=state.cross_mask)
-        x, own = run_video(self.model.video, latents, time, rope, sight, stop_at_keys)
-        return x, time, own
+        return latents, time, rope, sight
 
     def _whole_clip(self, state: State, own: KVCache) -> KVCache:
         return own if state.first_frame_kv is None else joined([state.first_frame_kv, own])
@@ -176,6 +186,9 @@ class Parts:
     def _time(self, times: Tensor, counts: tuple[int, ...]) -> Time:
         embedder = self.model.video.condition_embedder
         return embed_time(embedder, times, counts, self.options.time_per_token)
+
+    def _action_text(self, state: State) -> KVCache:
+        return state.action_text or read_text(self.model.action, state.context)
 
     def _video_text(self, state: State) -> KVCache:
         return state.video_text or read_text(self.model.video, state.context)

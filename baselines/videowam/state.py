@@ -35,7 +35,8 @@ class State:
         grid, clip_mask, video_rope, action_rope: layout of the tokens.
         video, action: the flow's latents and actions; at the end the result.
         first_frame_kv: keys and values of the first frame's tokens.
-        video_kv: those that the action reads.
+        video_kv: those that later steps of the action read.
+        action_tokens: [B, H, hidden] of the action after a pass of joint, for its head.
         velocity_video, velocity_action: of the last flow step (video: of the frames that ran).
         frames: the decoded clip [B, 3, frames, height, width] in -1..1.
     """
@@ -62,7 +63,8 @@ class State:
     video: Tensor = field(init=False, repr=False)
     action: Tensor = field(init=False, repr=False)
     first_frame_kv: KVCache | None = field(init=False, repr=False, default=None)
-    video_kv: KVCache = field(init=False, repr=False)
+    video_kv: KVCache = field(init=False, repr=False, default_factory=list)
+    action_tokens: Tensor = field(init=False, repr=False)
     velocity_video: Tensor = field(init=False, repr=False)
     velocity_action: Tensor = field(init=False, repr=False)
     frames: Tensor = field(init=False, repr=False)

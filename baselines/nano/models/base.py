@@ -73,6 +73,10 @@ class NanoModel(nn.Module, ABC):
         """Keys and values in a finished state that later steps read again."""
         return ()
 
+    def fit(self, frames: Tensor) -> None:
+        """Compute what is computed from training frames [N, 3, h, w] before training begins."""
+        return None
+
     def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
         """Frames [B, K, 3, side, cameras * side] in about [-1, 1] that the model expects to see.
 

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from baselines.core.inputs import batch_noise
-from baselines.nano.config import PATCH, WORDS, NanoConfig, architecture_of
-from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, patches, pixels
+from baselines.nano.codec import PatchCodec
+from baselines.nano.config import LATENT_CHANNELS, PATCH, WORDS, NanoConfig, architecture_of
+from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic
 from baselines.videowam.config import BEST_EXACT
 from baselines.videowam.loss import Batch, draw, loss
 from baselines.videowam.modes import PROGRAMS
@@ -18,11 +19,8 @@ from baselines.videowam.modules import FastWam
 from baselines.videowam.state import State
 from wambench.inference import Program
 
-LATENT = PATCH // 2  # pixels of a "latent" pixel: the video model joins 2x2 of them to a token
-
-
 class NanoFastWam(NanoModel):
-    """Small patches of pixels stand for latents, rows of a word table for text features."""
+    """A square of pixels is a latent pixel, rows of a word table are text features."""
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__(config)
@@ -30,11 +28,12 @@ class NanoFastWam(NanoModel):
         self.mode = config.mode
         self.wam = FastWam(architecture_of(config))
         self.words = nn.Embedding(WORDS, self.wam.config.text_dim)
+        self.codec = PatchCodec(PATCH, LATENT_CHANNELS)
 
     def losses(self, lesson: Lesson, generator: torch.Generator) -> Losses:
         """Flow matching of video and action."""
         frames = torch.cat([lesson.seen.images[:, None], lesson.future], dim=1)
-        latents = patches(mosaic(frames), LATENT).transpose(1, 2)
+        latents = self.codec.encode(mosaic(frames)).transpose(1, 2)
         first = torch.zeros_like(lesson.future_is_pad[:, :1])
         text, _ = self._text(lesson.seen)
         batch = Batch(
@@ -58,7 +57,7 @@ class NanoFastWam(NanoModel):
             proprio=seen.proprio,
             noise_action=noise,
             noise_video=batch_noise(seeds, shape, noise.device).to(noise.dtype),
-            first_frame=patches(mosaic(seen.images), LATENT)[:, :, None],
+            first_frame=self.codec.encode(mosaic(seen.images))[:, :, None],
             text_features=text,
             text_valid=valid,
         )
@@ -75,7 +74,11 @@ class NanoFastWam(NanoModel):
         """The frames after the present one; plain acts without them but imagines as idm does."""
         program = PROGRAMS["idm" if self.mode == "plain" else self.mode](self.wam, BEST_EXACT)
         state = program.run(self.state(seen, noise, seeds))
-        return pixels(state.video[:, :, 1:].transpose(1, 2), LATENT)
+        return self.codec.decode(state.video[:, :, 1:].transpose(1, 2))
+
+    def fit(self, frames: Tensor) -> None:
+        """Compute the autoencoder."""
+        self.codec.fit(frames)
 
     def _text(self, seen: Seen) -> tuple[Tensor, Tensor]:
         """Features [B, L, D], zero where there is no word, and where there is one."""

@@ -14,26 +14,35 @@ from baselines.imagewam.config import BEST_EXACT
 from baselines.imagewam.inference import program
 from baselines.imagewam.loss import Batch, Draws, loss
 from baselines.imagewam.model import ImageWAM, State
-from baselines.nano.config import PATCH, STEPS, WORDS, NanoConfig, architecture_of
-from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, patches, pixels
+from baselines.nano.codec import PatchCodec
+from baselines.nano.config import (
+    LATENT_CHANNELS,
+    PATCH,
+    STEPS,
+    WORDS,
+    NanoConfig,
+    architecture_of,
+)
+from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic
 from wambench.inference import Program
 
 
 class NanoImageWAM(NanoModel):
-    """Patches of pixels are the editor's tokens, rows of a word table its text."""
+    """Latents of squares of pixels are the editor's tokens, rows of a word table its text."""
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__(config)
         self.wam = ImageWAM(architecture_of(config))
         self.words = nn.Embedding(WORDS, self.wam.config.text_features)
+        self.codec = PatchCodec(PATCH, LATENT_CHANNELS)
 
     def losses(self, lesson: Lesson, generator: torch.Generator) -> Losses:
         """Flow matching of goal image and action; the action reads the prefix as at inference."""
         batch = Batch(
             text=self.words(lesson.seen.word_ids),
             lengths=lesson.seen.lengths,
-            source=_tokens(mosaic(lesson.seen.images)),
-            target=_tokens(mosaic(lesson.future[:, 0])),
+            source=self._tokens(mosaic(lesson.seen.images)),
+            target=self._tokens(mosaic(lesson.future[:, 0])),
             proprio=lesson.seen.proprio,
             action=lesson.actions,
             action_is_pad=lesson.action_is_pad,
@@ -43,7 +52,7 @@ class NanoImageWAM(NanoModel):
 
     def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> State:
         """The editor's state; a goal image is imagined only if the program is asked to."""
-        tokens = _tokens(mosaic(seen.images))
+        tokens = self._tokens(mosaic(seen.images))
         return State(
             proprio=seen.proprio,
             noise=noise,
@@ -67,9 +76,12 @@ class NanoImageWAM(NanoModel):
         state = self.program(STEPS).run(self.state(seen, noise, seeds))
         assert state.target is not None
         grid = self.wam.config.token_grid
-        return pixels(state.target.transpose(1, 2).unflatten(2, grid), PATCH)[:, None]
+        return self.codec.decode(state.target.transpose(1, 2).unflatten(2, grid))[:, None]
 
+    def fit(self, frames: Tensor) -> None:
+        """Compute the autoencoder."""
+        self.codec.fit(frames)
 
-def _tokens(image: Tensor) -> Tensor:
-    """[B, 3, h, w] to [B, tokens, channels], row by row."""
-    return patches(image, PATCH).flatten(2).transpose(1, 2)
+    def _tokens(self, image: Tensor) -> Tensor:
+        """[B, 3, h, w] to [B, tokens, channels], row by row."""
+        return self.codec.encode(image).flatten(2).transpose(1, 2)
