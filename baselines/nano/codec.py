@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-
-from baselines.nano.models.base import patches, pixels
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 CHROMA = 2.0
 # Brightness and the two colour differences of ITU-R BT.601, the latter weighted.
@@ -66,13 +65,13 @@ class PatchCodec(nn.Module):
     def decode(self, latents: Tensor) -> Tensor:
         """Images [..., 3, h, w] of latents, about."""
         squares = latents.movedim(-3, -1) @ self.decoder.T + self.mean
-        return pixels(squares.movedim(-1, -3), self.side)
+        return pixel_shuffle(squares.movedim(-1, -3), self.side)
 
     def _squares(self, image: Tensor) -> Tensor:
-        return patches(image, self.side)
+        return pixel_unshuffle(image, self.side)
 
     def _metric(self) -> Tensor:
-        """[3 side^2, 3 side^2]: what YCC is of the pixels of a square, whose channels come first."""
+        """[3 side^2, 3 side^2]: YCC of the pixels of a square, whose channels come first."""
         return torch.kron(torch.tensor(YCC), torch.eye(self.side**2))
 
 

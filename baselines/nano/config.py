@@ -62,6 +62,7 @@ _WAM = {
 IMAGEWAM = ImageWAMConfig(
     double_blocks=1,
     single_blocks=3,
+    mlp_ratio=3.25,
     heads=3,
     head_dim=32,
     rope_axes=(8, 8, 8, 8),
@@ -75,7 +76,7 @@ FASTWAM = FastWamConfig(
     layers=4,
     heads=3,
     head_dim=32,
-    video_ffn=480,
+    video_ffn=544,
     latent_channels=LATENT_CHANNELS,
     patch=(1, 1, 1),  # the autoencoder's squares are as large as tokens
     freq_dim=64,
@@ -121,8 +122,9 @@ OFT = OFTConfig(
 )
 
 _WORDS = WORDS * 64
-_IMAGEWAM = {"editor": 943_424, "expert": 361_664, "words": _WORDS, "proprio_encoder": 576}
-_FASTWAM = {"video": 909_024, "action": 377_927, "words": _WORDS, "proprio_encoder": 576}
+_SHARED = {"codec": 74_496, "words": _WORDS, "proprio_encoder": 576}
+_IMAGEWAM = {"editor": 839_744, "expert": 361_664, **_SHARED}
+_FASTWAM = {"video": 819_472, "action": 377_927, **_SHARED}
 
 NANO: Mapping[str, NanoConfig] = {
     preset.name: preset

@@ -16,7 +16,9 @@ from baselines.nano.models.base import Lesson, Seen
 from baselines.nano.vocabulary import Vocabulary
 from baselines.training.augment import shifted
 from baselines.training.data.chunks import Batch
+from baselines.training.data.episodes import Episode
 
+SAMPLED_FRAMES = 2_000
 SCALING: Kind = "min_max"  # as the released WAMs on LIBERO
 
 
@@ -52,6 +54,14 @@ class Teacher:
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device).to(self.dtype)
+
+
+def sample_frames(episodes: Sequence[Episode]) -> Tensor:
+    """About ``SAMPLED_FRAMES`` frames [N, 3, h, w] in [-1, 1], of all episodes and cameras."""
+    total = sum(len(frames) for episode in episodes for frames in episode.images.values())
+    stride = max(1, total // SAMPLED_FRAMES)
+    chosen = [frames[::stride] for episode in episodes for frames in episode.images.values()]
+    return signed(torch.from_numpy(np.concatenate(chosen)).movedim(-1, -3), torch.float32)
 
 
 def padded(ids: Sequence[Sequence[int]]) -> Tensor:

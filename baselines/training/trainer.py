@@ -21,7 +21,7 @@ from baselines.nano.vocabulary import Vocabulary
 from baselines.training.data.chunks import Chunks
 from baselines.training.data.dataset import Demonstrations
 from baselines.training.data.statistics import check_hash, training_statistics
-from baselines.training.lessons import Teacher
+from baselines.training.lessons import Teacher, sample_frames
 from baselines.training.log import Log
 from baselines.training.pictures import write_picture
 from baselines.training.recipe import Recipe
@@ -57,6 +57,8 @@ class Trainer:
         self.device = torch.device(recipe.device)
         dtype = getattr(torch, recipe.dtype)
         self.model = make(config).to(self.device)
+        if not self._state_file.exists():
+            self.model.fit(sample_frames(demos.train).to(self.device))
         self.ema = Ema.of(self.model, recipe.ema)
         self.statistics = training_statistics(demos.train)
         self.vocabulary = Vocabulary.of(demos.instructions)
@@ -193,9 +195,13 @@ class Trainer:
             "gradient_norm": norm.item(),
         }
 
+    @property
+    def _state_file(self) -> Path:
+        return self.folder / "state.pt"
+
     def _save(self) -> None:
         write_state(
-            self.folder / "state.pt",
+            self._state_file,
             {
                 "recipe": self.recipe.model_dump_json(),
                 "data_hash": self.demos.data_hash,
@@ -208,10 +214,9 @@ class Trainer:
         )
 
     def _resume(self) -> None:
-        path = self.folder / "state.pt"
-        if not path.exists():
+        if not self._state_file.exists():
             return
-        state = read_state(path)
+        state = read_state(self._state_file)
         old, new = state["recipe"], self.recipe.model_dump_json()
         if old != new:
             raise UserError(

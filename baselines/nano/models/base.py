@@ -88,13 +88,3 @@ class NanoModel(nn.Module, ABC):
 def mosaic(images: Tensor) -> Tensor:
     """Cameras side by side: [..., cameras, 3, side, side] to [..., 3, side, cameras * side]."""
     return torch.cat(images.unbind(dim=-4), dim=-1)
-
-
-def patches(image: Tensor, side: int) -> Tensor:
-    """Squares of pixels as channels: [..., 3, h, w] to [..., 3 * side^2, h / side, w / side]."""
-    return nn.functional.pixel_unshuffle(image, side)
-
-
-def pixels(channels: Tensor, side: int) -> Tensor:
-    """The way back from :func:`patches`."""
-    return nn.functional.pixel_shuffle(channels, side)

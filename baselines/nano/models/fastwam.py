@@ -19,6 +19,7 @@ from baselines.videowam.modules import FastWam
 from baselines.videowam.state import State
 from wambench.inference import Program
 
+
 class NanoFastWam(NanoModel):
     """A square of pixels is a latent pixel, rows of a word table are text features."""
 
