@@ -12,7 +12,7 @@ import typer
 import yaml
 
 from wambench.cli.output import Json, print_json, print_table
-from wambench.errors import UserError
+from wambench.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     from wambench.profile.latency.records import LatencyRecord, Times
@@ -38,8 +38,8 @@ def latency(
         list[str] | None, typer.Option(help="key=value, an option of all named policies.")
     ] = None,
     scope: Annotated[
-        list[Literal["kernels", "policy", "served"]] | None,
-        typer.Option(help="Measure only this; may be repeated."),
+        list[str] | None,
+        typer.Option(help="Measure only kernels, policy or served; may be repeated."),
     ] = None,
     quick: Annotated[bool, typer.Option(help="Fewer calls; the records say so.")] = False,
     in_process: Annotated[
@@ -67,10 +67,14 @@ def latency(
 
     rules = QUICK if quick else FULL
     options = _options(option or [], preset)
-    choices = [choose(name, options, geometry, mode, rules) for name in policies]
     repeated = [name for name in policies if policies.count(name) > 1]
     if repeated:
         raise UserError(f"policy {repeated[0]!r} appears twice; name it once")
+    scopes = [known for known in SCOPES if known in (scope or SCOPES)]
+    for name in scope or ():
+        if name not in SCOPES:
+            raise UserError(f"unknown scope {name!r}; {did_you_mean(name, SCOPES)}")
+    choices = [choose(name, options, geometry, mode, rules) for name in policies]
     gpu = find_reader()
     uses_gpu = any(choice.spec.num_gpus for choice in choices)
     device = gpu.card().name if gpu and uses_gpu else cpu_name()
@@ -82,7 +86,7 @@ def latency(
             out=folder,
             open_host=open_host,
             gpu=gpu if uses_gpu else None,
-            scopes=scope or SCOPES,
+            scopes=scopes,
             again=again,
             note=lambda line: print(line, file=sys.stderr),
         )

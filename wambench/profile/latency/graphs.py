@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ Capture = Callable[[Callable[[], None]], Callable[[], None]]
 @dataclass(frozen=True)
 class _Captured:
     inputs: Any  # the state whose tensors the graph reads
-    state: Any  # the state whose attributes the graph's results are
+    results: Mapping[str, Any]  # attributes that the run set; the graph writes into their tensors
     replay: Callable[[], None]
 
 
@@ -43,7 +43,7 @@ class GraphStep:
             found = self._captured[key] = self._new(state)
         _copy(found.inputs, state)
         found.replay()
-        vars(state).update(vars(found.state))
+        vars(state).update(self._own(found.results))
 
     def __len__(self) -> int:
         return len(self._captured)
@@ -59,7 +59,21 @@ class GraphStep:
         for _ in range(WARM_UP_RUNS - 1):
             self._run(_mapped(inputs, lambda tensor: tensor.clone()))
         captured = _mapped(inputs, lambda tensor: tensor)  # its tensors are those of ``inputs``
-        return _Captured(inputs, captured, self._capture(lambda: self._run(captured)))
+        before = dict(vars(captured))
+        replay = self._capture(lambda: self._run(captured))
+        # Tensors that were only read stay the caller's: the graph's own copies of them change.
+        results = {
+            name: value
+            for name, value in vars(captured).items()
+            if not (_is_tensor(value) and value is before.get(name))
+        }
+        return _Captured(inputs, results, replay)
+
+    def _own(self, results: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a policy may keep for the same instruction must outlive the next replay."""
+        if not self._steps[0].once_per_instruction:
+            return results
+        return {k: _mapped(value, lambda tensor: tensor.clone()) for k, value in results.items()}
 
     def _run(self, state: Any) -> None:
         for step in self._steps:
