@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 from wambench import plugins
@@ -13,10 +12,11 @@ from wambench.inference import Inference, StageName
 from wambench.policy import Policy
 from wambench.profile.acting import acting
 from wambench.profile.counter import check_counter
-from wambench.profile.fvcore_counter import by_stage, check_fvcore, fvcore_flops
+from wambench.profile.fvcore_counter import by_stage, check_fvcore
 from wambench.profile.observations import INSTRUCTION, observations
 from wambench.profile.records import TOLERANCE, PolicyCount, StageCount, Verdict
-from wambench.profile.trace import Traced, trace, weights_of
+from wambench.profile.steps import Counted, trace_steps
+from wambench.profile.trace import Traced
 
 
 def made(policy: str, options: Mapping[str, Any], geometry: str | None = None) -> Policy:
@@ -79,12 +79,9 @@ def count(
     inference = subject.inference("meta")
     check_counter("meta" if inference else "cpu")
     inference = inference or acting(policy, subject)
-    state = inference.state(observations(subject.spec, 1))
-    weights = weights_of(inference.components)
-    steps, traces, opinions = inference.program.steps, [], []
-    for step in steps:
-        opinions.append(fvcore_flops(step, state) if with_fvcore else 0)
-        traces.append(trace(partial(step.run, state), weights))
+    seen = observations(subject.spec, 1)
+    counted, state = trace_steps(inference, seen, with_fvcore=with_fvcore)
+    traces = [one.traced for one in counted]
     if not any(traced.kernels for traced in traces):
         raise UserError(f"policy {policy!r} computes nothing with torch; there is nothing to count")
     stages = _stages(inference, traces)
@@ -106,10 +103,13 @@ def count(
         cache_bytes=sum(t.numel() * t.element_size() for t in inference.cache(state)),
         agreement=agreement,
         verdict=verdict,
-        fvcore=by_stage(steps, opinions, [traced.counted_flops for traced in traces])
-        if with_fvcore
-        else {},
+        fvcore=_fvcore(inference, counted) if with_fvcore else {},
     )
+
+
+def _fvcore(inference: Inference, counted: Sequence[Counted]) -> Mapping[str, int | str]:
+    flops = [one.traced.counted_flops for one in counted]
+    return by_stage(inference.program.steps, [one.fvcore for one in counted], flops)
 
 
 def _stages(inference: Inference, traces: Sequence[Traced]) -> tuple[StageCount, ...]:

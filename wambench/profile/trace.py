@@ -100,7 +100,13 @@ class _Operations(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func._overloadpacket not in flop_registry:
+            with self:  # inference mode hands over composite functions whole
+                parts = func.decompose(*args, **kwargs)
+            if parts is not NotImplemented:
+                return parts
+        out = func(*args, **kwargs)
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         self._read.update(id(leaf) for leaf in inputs if id(leaf) in self._weights)
         name = func._schema.name.split("::")[1]
@@ -108,7 +114,7 @@ class _Operations(TorchDispatchMode):
             return out
         packet = func._overloadpacket
         formula = flop_registry.get(packet)
-        flops = formula(*args, **(kwargs or {}), out_val=out) if formula else 0
+        flops = formula(*args, **kwargs, out_val=out) if formula else 0
         outputs = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         moved = 2 * _bytes(outputs) if name in LOOKUPS else _bytes(inputs) + _bytes(outputs)
         self._traced.operations.append((int(flops), moved))
