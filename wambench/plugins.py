@@ -16,6 +16,7 @@ from wambench.suite import Suite
 POLICIES = "wambench.policies"
 SUITES = "wambench.suites"
 COMMANDS = "wambench.commands"
+AUDITS = "wambench.audits"  # commands under ``wambench audit``
 
 
 def installed(group: str) -> Mapping[str, metadata.EntryPoint]:

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from wambench import plugins
-from wambench.cli import doctor, listing, runs, sweep
+from wambench.cli import audit, doctor, listing, runs, sweep
 from wambench.errors import UserError
 
 # Typer carries click's exceptions under a private name; all of a user's mistakes share this base.
@@ -38,13 +38,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 for name, function in COMMANDS.items():
     app.command(name)(function)
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:
     """Run the command line; exit code 2 and one line for bad input, 130 for Ctrl-C."""
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        _add_plugins(sys.argv[1:2])
+        _add_plugins(app, plugins.COMMANDS, sys.argv[1:2])
+        if sys.argv[1:2] == ["audit"]:
+            _add_plugins(audit.app, plugins.AUDITS, sys.argv[2:3])
         code = app(sys.argv[1:] or ["--help"], prog_name="wambench", standalone_mode=False)
         if code == 130:
             raise KeyboardInterrupt
@@ -66,22 +69,22 @@ def main() -> None:
         raise SystemExit(141) from None
 
 
-def _add_plugins(first: list[str]) -> None:
+def _add_plugins(group: typer.Typer, kind: str, first: list[str]) -> None:
     """Load the plug-in command that is called, or for the help all that can be loaded."""
-    for name in plugins.installed(plugins.COMMANDS):
+    for name in plugins.installed(kind):
         if first == [name]:
-            _add(name, plugins.load(plugins.COMMANDS, "command", name))
+            _add(group, name, plugins.load(kind, "command", name))
         elif first in ([], ["--help"], ["-h"]):
             with contextlib.suppress(UserError):  # a broken plug-in says so when it is called
-                _add(name, plugins.load(plugins.COMMANDS, "command", name))
+                _add(group, name, plugins.load(kind, "command", name))
 
 
-def _add(name: str, command: Any) -> None:
-    """Hang a plug-in's command, a function or a group of them, under ``wambench``."""
+def _add(group: typer.Typer, name: str, command: Any) -> None:
+    """Hang a plug-in's command, a function or a group of them, under ``group``."""
     if isinstance(command, typer.Typer):
-        app.add_typer(command, name=name)
+        group.add_typer(command, name=name)
     else:
-        app.command(name)(command)
+        group.command(name)(command)
 
 
 def _as_interrupt(signum: int, frame: FrameType | None) -> None:

@@ -15,9 +15,6 @@ from wambench.errors import UserError
 if TYPE_CHECKING:
     from wambench.profile.records import PolicyCount
 
-AUDITS = "wambench.audits"
-"""Entry-point group of further audits: functions that Typer can make a command of."""
-
 app = typer.Typer(help="What policies cost: FLOPs, latency, and whether published claims hold.")
 app.command("latency")(latency)
 
