@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.statistics import MIN_TASKS, clustered, wilson
+from analysis.statistics import MIN_TASKS, clustered, holm, paired, wilson
 
 Z = 1.959963984540054  # 97.5 % point of the normal distribution
 
@@ -94,3 +94,42 @@ def test_clustered_weighs_suites_alike_and_repeats_itself() -> None:
     assert clustered([small, large]) == (0.5, 0.5)
     mixed = [[(k, 4) for k in range(5)], [(3, 4)] * 6]
     assert clustered(mixed) == clustered(mixed)
+
+
+# ------------------------------------------------------------------ differences
+
+
+def cells(both: int, first: int, second: int, neither: int) -> list[tuple[bool, bool]]:
+    return (
+        [(True, True)] * both + [(True, False)] * first
+        + [(False, True)] * second + [(False, False)] * neither
+    )  # fmt: skip
+
+
+def test_mcnemar_is_the_sign_test_of_the_cells_that_differ() -> None:
+    found = paired([[cells(50, 9, 1, 40)]])
+    assert (found.cells, found.only_first, found.only_second) == (100, 9, 1)
+    assert found.p_value == pytest.approx(2 * (1 + 10) / 2**10)
+    assert found.difference == pytest.approx(0.08)
+    assert found.interval is None  # one task tells nothing about tasks
+    assert paired([[cells(50, 1, 9, 40)]]).difference == pytest.approx(-0.08)
+
+
+def test_equal_policies_do_not_differ() -> None:
+    found = paired([[cells(5, 0, 0, 5)] * MIN_TASKS])
+    assert found.p_value == 1 and found.difference == 0 and found.interval == (0, 0)
+    assert paired([]).difference is None and paired([[]]).p_value == 1
+
+
+def test_the_interval_of_a_difference_widens_when_one_task_makes_it() -> None:
+    spread = paired([[cells(10, 2, 0, 8)] * 10])
+    lumped = paired([[cells(10, 0, 0, 10)] * 9 + [cells(0, 20, 0, 0)]])
+    assert spread.difference == lumped.difference == pytest.approx(0.1)
+    assert spread.interval == pytest.approx((0.1, 0.1))
+    assert lumped.interval is not None and lumped.interval[0] == 0 and lumped.interval[1] > 0.2
+
+
+def test_holm_equals_the_textbook() -> None:
+    # 0.01 * 4, then 0.03 * 3 = 0.09 is raised from below, 0.03 * 2, and 0.04 stays below it
+    assert holm([0.04, 0.01, 0.03, 0.03]) == pytest.approx([0.09, 0.04, 0.09, 0.09])
+    assert holm([0.5, 0.9]) == [1.0, 1.0] and holm([]) == []
