@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -69,12 +70,18 @@ def good_passport() -> Passport:
     return passport.model_copy(update={"protocol": rules, "info": {"probes": probes}})
 
 
-def write_run(folder: Path, outcomes: Mapping[str, str], passport: Passport | None = None) -> Path:
-    """A run with a letter for each cell of each policy."""
-    spec = PolicySpec(paradigm="scripted", track="scripted", about="made up")
+def write_run(
+    folder: Path,
+    outcomes: Mapping[str, str],
+    passport: Passport | None = None,
+    nano: Sequence[str] = (),
+) -> Path:
+    """A run with a letter for each cell of each policy; all but ``nano`` are scripted."""
     with Store.write(folder, "wambench sweep made-up.yaml") as store:
         store.set_passport(passport or good_passport())
         for policy, letters in outcomes.items():
+            track: Literal["nano", "scripted"] = "nano" if policy in nano else "scripted"
+            spec = PolicySpec(paradigm=track, track=track, about="made up")
             made = cells_of(policy, letters)
             store.add_plan(
                 [cell for cell, _ in made], [PolicyChoice(policy, policy)], {policy: spec}
@@ -195,6 +202,21 @@ def test_numbers_on_the_page_are_those_of_the_store(tmp_path: Path, wambench: Co
             total = spent[f"{stage}_s"].sum()
             expected = f"{total / len(spent):.2f}{1000 * total / spent['steps'].sum():.2f}"
             assert row[stages[0].index(stage, 1)] == expected
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_learned_policies_are_held_against_controls(tmp_path: Path, wambench: CommandLine) -> None:
+    outcomes = {"learned": "sssssssssss.", "copy": "sfsfsfsfsfsf", "broken": "fffffffsfeff"}
+    run = write_run(tmp_path / "run", outcomes | {"same": "sfsfsfsfsfsf"}, nano=["learned", "copy"])
+    assert wambench("report", run).code == 0
+    table = Page(run / "report.html").table("Learned policies against scripted controls")[1:]
+    rows = {(policy, control): row for policy, control, *row in table}
+    assert set(rows) == {(p, c) for p in ("learned", "copy") for c in ("broken", "same")}
+    # Against broken: 11 cells, 10 of them solved by one alone; p is 2 / 2^10, times 4 rows.
+    assert rows["learned", "broken"] == ["11", "10", "0", "90.9 %", "0.0020.0078", "above"]
+    assert rows["learned", "same"][:4] == ["11", "5", "0", "45.5 %"]
+    assert rows["learned", "same"][-1] == "not told apart"
+    assert rows["copy", "same"] == ["12", "0", "0", "0.0 %", "11", "not told apart"]
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -20,6 +20,7 @@ from wambench.policy import Policy
 from wambench.protocols import Protocol
 from wambench.suite import Simulator, Suite
 
+BY_NAME = ("policies", "probes")  # parts of the information that an extended run adds to
 VISIBLE_DIFFERENCE = 16  # of 255: what the eye notices at an edge
 
 
@@ -82,6 +83,7 @@ def make_passport(
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cpu": _cpu(),
+        "policies": {choice.label: policies[choice.label].config() for choice in choices},
         "probes": {p.suite: {**p.environment, "golden": p.golden} for p in probes},
     }
     return Passport(protocol=protocol.model_dump(mode="json"), fingerprint=fingerprint, info=info)
@@ -122,7 +124,10 @@ def merged(old: Passport, new: Passport) -> Passport:
     return Passport(
         protocol=new.protocol,
         fingerprint={**old.fingerprint, **new.fingerprint},
-        info={**new.info, "probes": {**old.info.get("probes", {}), **new.info["probes"]}},
+        info={
+            **new.info,
+            **{part: {**old.info.get(part, {}), **new.info.get(part, {})} for part in BY_NAME},
+        },
     )
 
 

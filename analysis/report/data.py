@@ -7,6 +7,7 @@ from itertools import groupby
 from statistics import fmean, median
 
 from analysis.report import caveats
+from analysis.report.pairs import against_controls
 from analysis.report.tables import (
     EffortRow,
     FaultRow,
@@ -56,6 +57,7 @@ def collect(store: Store) -> Tables:
         policies=policies,
         by_suite=by_suite,
         by_task=by_task,
+        pairs=against_controls(cells, {k: spec for k, (_, spec) in store.policies().items()}),
         effort=[_effort_row(row.policy, by_policy[row.policy]) for row in policies],
         trouble=_trouble_rows(attempts, known),
         latest_trouble=[

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.report.pairs import PairRow
 from analysis.statistics import Interval, wilson
 from wambench.passport import Passport
 
@@ -143,6 +144,7 @@ class Tables:
     policies: Sequence[PolicyRow]
     by_suite: Sequence[SuiteRow]
     by_task: Sequence[TaskRow]
+    pairs: Sequence[PairRow]
     effort: Sequence[EffortRow]
     trouble: Sequence[TroubleRow]
     latest_trouble: Sequence[Mapping[str, str]]

@@ -1,0 +1,74 @@
+"""Learned policies against the scripted controls, cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from analysis.statistics import CONFIDENCE, Paired, holm, paired
+from wambench.contract import PolicySpec
+from wambench.store import StoredCell
+
+Verdict = Literal["above", "below", "not told apart"]
+Place = tuple[str, int, int, int]  # suite, task, initial state, seed
+
+
+@dataclass(frozen=True)
+class PairRow:
+    """A learned policy against a control; ``p_adjusted``: Holm over all rows of the table."""
+
+    policy: str
+    control: str
+    found: Paired
+    p_adjusted: float
+    verdict: Verdict
+
+
+def against_controls(
+    cells: Sequence[StoredCell], specs: Mapping[str, PolicySpec]
+) -> Sequence[PairRow]:
+    """Compare every policy that is not scripted with every one that is, on common cells.
+
+    Cells that one of the two has not finished (missing, or failed by infrastructure) are left out
+    of that pair; ``Paired.cells`` says how many remained. A policy error is no success.
+    """
+    ended: dict[str, dict[Place, bool]] = {}
+    for stored in cells:
+        own = ended.setdefault(stored.cell.policy, {})
+        if stored.outcome is not None:
+            own[_place(stored)] = stored.outcome == "success"
+    controls = [label for label in ended if specs[label].track == "scripted"]
+    pairs = [
+        (label, control, paired(_by_task(ended[label], ended[control])))
+        for label in ended
+        if label not in controls
+        for control in controls
+    ]
+    adjusted = holm([found.p_value for _, _, found in pairs])
+    return [
+        PairRow(label, control, found, p, _verdict(found, p))
+        for (label, control, found), p in zip(pairs, adjusted, strict=True)
+    ]
+
+
+def _place(stored: StoredCell) -> Place:
+    cell = stored.cell
+    return cell.suite, cell.task_index, cell.init_state, cell.seed
+
+
+def _by_task(
+    first: Mapping[Place, bool], second: Mapping[Place, bool]
+) -> Sequence[Sequence[Sequence[tuple[bool, bool]]]]:
+    """Both outcomes of every common cell, per suite and task."""
+    found: dict[str, dict[int, list[tuple[bool, bool]]]] = {}
+    for place in sorted(set(first) & set(second)):
+        task = found.setdefault(place[0], {}).setdefault(place[1], [])
+        task.append((first[place], second[place]))
+    return [list(tasks.values()) for tasks in found.values()]
+
+
+def _verdict(found: Paired, p_adjusted: float) -> Verdict:
+    if p_adjusted >= 1 - CONFIDENCE or not found.difference:
+        return "not told apart"
+    return "above" if found.difference > 0 else "below"
