@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,10 @@ from typer.testing import CliRunner
 from tests.conftest import Install
 from wambench import UserError, plugins
 from wambench.cli.audit_latency import latency
-from wambench.inference import Step
+from wambench.inference import Inference, Program, Step
 from wambench.profile.latency import statistics
 from wambench.profile.latency.choice import Choice, choose, groups
-from wambench.profile.latency.graphs import MOST_GRAPHS, GraphStep
+from wambench.profile.latency.graphs import MOST_GRAPHS, CannotCapture, GraphStep
 from wambench.profile.latency.hosts import LocalHost
 from wambench.profile.latency.modes import execute
 from wambench.profile.latency.protocol import FULL, QUICK, SCOPES
@@ -281,21 +282,73 @@ def test_graphs_get_new_inputs_and_give_their_results(stranger: None) -> None:
     executed = execute(inference, "graph", capture=captured)
     replayed = [policy.act([seen])[0] for seen in shown]
     assert all(np.allclose(a, b) for a, b in zip(eager, replayed, strict=True))
-    assert executed.graphs() == 2  # of the text and of the rest: four calls, one shape
+    assert executed.graphs() == 3  # text, vision, act: four calls, one shape
+    assert executed.refused() == {}
+
+
+@dataclass
+class Flow:
+    x: torch.Tensor
+    number: int = 0
+    y: torch.Tensor | None = None
 
 
 def test_graphs_of_ever_new_states_are_given_up() -> None:
-    class Numbered:
-        def __init__(self, number: int) -> None:
-            self.number, self.x = number, torch.zeros(1)
-
-    step = GraphStep([Step("act", lambda state: None)], recorded)
+    step = GraphStep([Step("act", lambda state: None)], recorded, set())
     for number in range(MOST_GRAPHS):
-        step(Numbered(number))
-        step(Numbered(number))
+        step(Flow(torch.zeros(1), number))
+        step(Flow(torch.ones(1), number))
     assert len(step) == MOST_GRAPHS
     with pytest.raises(UserError, match="another shape or value in every call"):
-        step(Numbered(MOST_GRAPHS))
+        step(Flow(torch.zeros(1), MOST_GRAPHS))
+
+
+def test_numbers_of_the_host_are_on_the_device_before_capturing() -> None:
+    made: list[torch.Tensor] = []
+
+    def run(state: Flow) -> None:
+        made.append(torch.tensor([1.0, 2.0], dtype=torch.float32))
+        state.y = state.x + made[-1] + torch.tensor(made[-1].new_ones(1).item())
+
+    step = GraphStep([Step("act", run)], recorded, set())
+    state = Flow(torch.zeros(2))
+    step(state)
+    assert state.y is not None and state.y.tolist() == [2, 3]
+    assert len({id(tensor) for tensor in made[:-1]}) == 1  # all but the replay's, which is faked
+
+
+def test_a_graph_reads_another_graphs_results_where_they_lie() -> None:
+    seen: list[int] = []
+
+    def double(state: Flow) -> None:
+        state.y = state.x * 2
+
+    def look(state: Flow) -> None:
+        assert state.y is not None
+        seen.append(id(state.y))
+
+    results: set[int] = set()
+    first = GraphStep([Step("vision", double)], lambda run: (run(), lambda: None)[1], results)
+    second = GraphStep([Step("act", look)], recorded, results)
+    state = Flow(torch.ones(2))
+    first(state)
+    second(state)
+    assert seen[-1] == id(state.y) and id(state.y) in results
+
+
+def test_steps_that_cannot_be_captured_run_as_they_are() -> None:
+    def refuse(run: Any) -> Any:
+        raise CannotCapture("it waits for the device")
+
+    def double(state: Flow) -> None:
+        state.y = state.x * 2
+
+    program = Program([Step("vision", double)])
+    shown = Inference(program, lambda seen: None, {}, lambda state: state.y)
+    executed = execute(shown, "graph", capture=refuse)
+    state = program.run(Flow(torch.ones(1)))
+    assert state.y is not None and state.y.item() == 2
+    assert executed.graphs() == 0 and executed.refused() == {"vision": "it waits for the device"}
 
 
 # -- statistics ----------------------------------------------------------------------------------

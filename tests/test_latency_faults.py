@@ -106,7 +106,7 @@ CLEAN = LatencyRecord(
         "policy": {"warm": times(20), "cold": times(21)},
         "served": {"warm": times(22), "cold": times(23)},
     },
-    stages=Stages(p50_ms={"text": 1, "vision": 2, "act": 17}, sum_ms=20, whole_ms=20.1),
+    stages=Stages(p50_ms={"text": 1, "vision": 2, "act": 17}, sum_ms=20, whole_ms=20.1, gap=-0.005),
     load_seconds=1, first_call_ms=30, compile_ms=None, compiled_graphs=None,
     memory=Memory(weights=4, process=10), served_by="a server", audit="a", reference="q",
 )  # fmt: skip
@@ -186,9 +186,12 @@ SEEDED: Mapping[str, Callable[[], LatencyRecord]] = {
         update={"environment": readings(gpu(sm_mhz=None), gpu("python", sm_mhz=None))}
     ),
     "reference-moved": lambda: scoped("policy", times(20, moved=-0.17)),
-    "stages-off": lambda: changed("stages", sum_ms=15),
+    "stages-off": lambda: changed("stages", sum_ms=15, gap=-0.25),
     "mode-without-effect": lambda: CLEAN.model_copy(
         update={"mode": "compiled", "compiled_graphs": 0}
+    ),
+    "partly-eager": lambda: CLEAN.model_copy(
+        update={"mode": "graph", "compiled_graphs": 3, "refused": {"text": "it waits"}}
     ),
     "few-calls": lambda: scoped("policy", few()),
 }

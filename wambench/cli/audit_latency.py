@@ -116,9 +116,13 @@ def show(records: Sequence[LatencyRecord]) -> None:
     print()
     rows = [_whole(record) for record in records]
     print_table(rows, list(rows[0]))
+    found: dict[str, list[str]] = {}
     for record in records:
         for fault in _faults(record, records):
-            print(f"flag: {record.label}: {fault}")
+            found.setdefault(fault, []).append(record.label)
+    for fault, labels in found.items():
+        whose = "all" if len(labels) == len(records) > 1 else ", ".join(labels)
+        print(f"flag: {whose}: {fault}")
 
 
 def _rows(record: LatencyRecord) -> Iterator[Mapping[str, str]]:
@@ -131,6 +135,7 @@ def _rows(record: LatencyRecord) -> Iterator[Mapping[str, str]]:
             "scope": scope,
             "warm_p50": _median(warm),
             "cold_p50": _median(cold),
+            "warm_cpu": f"{warm.cpu_p50_ms:.4g}" if warm and warm.cpu_p50_ms else "-",
             "warm_p90": f"{warm.p90_ms:.4g}" if warm else "-",
             "warm_p99": f"{warm.p99_ms:.4g}" if warm else "-",
             "calls": str(warm.n) if warm else "-",

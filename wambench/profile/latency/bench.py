@@ -79,6 +79,7 @@ class Bench:
             software=self._software(),
             matmul_flops=matmul_flops(self._dtype(), has_device=self._clock.has_device),
             compiled_graphs=executed.graphs(),
+            refused=executed.refused(),
         )
 
     def block(self, scope: Scope, text: Text, calls: int) -> list[Timed]:
@@ -90,11 +91,13 @@ class Bench:
         """Time single stages, in turn with whole programs; None if the policy shows none."""
         if self._inference is None:
             return None
-        whole, sums = [], []
+        whole: list[float] = []
+        sums: list[float] = []
         stages: dict[StageName, list[float]] = {}
         for _ in range(self._rules.stage_calls):
             timed = self._time_kernels("cold")
-            whole.append(timed.cpu_ms if timed.device_ms is None else timed.device_ms)
+            by_cpu = timed.wall_ms if timed.cpu_ms is None else timed.cpu_ms
+            whole.append(by_cpu if timed.device_ms is None else timed.device_ms)
             spans = self._time_steps()
             sums.append(sum(spans.values()))
             for stage, span in spans.items():
@@ -102,7 +105,8 @@ class Bench:
         return Stages(
             p50_ms={stage: statistics.median(spans) for stage, spans in stages.items()},
             sum_ms=statistics.median(sums),
-            whole_ms=statistics.median(t for t in whole if t is not None),
+            whole_ms=statistics.median(whole),
+            gap=statistics.median(s / w - 1 for s, w in zip(sums, whole, strict=True)),
         )
 
     def told(self) -> Told:

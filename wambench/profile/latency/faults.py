@@ -272,16 +272,13 @@ def reference_moved(record: LatencyRecord) -> list[Fault]:
 def stages_off(record: LatencyRecord) -> list[Fault]:
     """The stages do not add up to the whole: something runs between or behind them."""
     stages = record.stages
-    if stages is None or not stages.whole_ms:
-        return []
-    gap = stages.sum_ms / stages.whole_ms - 1
-    if abs(gap) <= record.rules.stage_tolerance:
+    if stages is None or abs(stages.gap) <= record.rules.stage_tolerance:
         return []
     return [
         Fault(
             code="stages-off",
             sentence=f"the stages sum to {stages.sum_ms:.4g} ms, the whole takes "
-            f"{stages.whole_ms:.4g} ms ({gap:+.1%})",
+            f"{stages.whole_ms:.4g} ms ({stages.gap:+.1%}, call by call)",
         )
     ]
 
@@ -295,6 +292,14 @@ def mode_without_effect(record: LatencyRecord) -> list[Fault]:
             code="mode-without-effect",
             sentence=f"mode {record.mode}, but nothing was compiled or captured: this is eager",
         )
+    ]
+
+
+def partly_eager(record: LatencyRecord) -> list[Fault]:
+    """Some stages could not be captured and ran as they are."""
+    return [
+        Fault(code="partly-eager", sentence=f"stage {stage} ran eager in mode graph: {reason}")
+        for stage, reason in record.refused.items()
     ]
 
 
@@ -313,4 +318,5 @@ CHECKS: tuple[Check, ...] = (
     not_synchronised, part_of_the_work, fewer_steps, cold_is_warm, zeros_as_input, same_input,
     same_output, not_finite, short_chunk, warm_up_cut, not_settled, few_calls, not_of_its_samples,
     other_process, throttled, clocks_unstated, reference_moved, stages_off, mode_without_effect,
+    partly_eager,
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wambench.inference import StageName
 from wambench.profile.latency.protocol import Scope
 from wambench.profile.latency.records import Inputs, Memory, Outputs, Work
 
@@ -24,6 +25,7 @@ class Prepared:
     software: Mapping[str, str]
     matmul_flops: Mapping[str, float]
     compiled_graphs: int | None
+    refused: Mapping[StageName, str]
 
 
 @dataclass(frozen=True)

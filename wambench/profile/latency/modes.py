@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from wambench.errors import UserError
-from wambench.inference import Inference, Step
-from wambench.profile.latency.graphs import Capture, GraphStep, cuda_capture
+from wambench.inference import Inference, StageName, Step
 from wambench.profile.latency.protocol import Mode
 from wambench.profile.latency.work import put
+
+if TYPE_CHECKING:  # the bench must not import torch for a policy that does not
+    from wambench.profile.latency.graphs import Capture
 
 
 @dataclass
@@ -22,10 +24,12 @@ class Executed:
     Attributes:
         steps: as they were before.
         graphs: says how many pieces are compiled or captured by now; None in eager mode.
+        refused: stage -> why it could not be captured, and runs as it is.
     """
 
     steps: Sequence[Step[Any]]
     graphs: Callable[[], int | None] = field(default=lambda: None)
+    refused: Callable[[], Mapping[StageName, str]] = field(default=dict)
 
 
 def execute(
@@ -55,20 +59,32 @@ def execute(
     if mode == "compiled":
         put(program, _compiled(before, backend))
         return Executed(before, _pieces)
+    from wambench.profile.latency.graphs import GraphStep, cuda_capture
+
     if capture is None:
         import torch
 
         if not torch.cuda.is_initialized():
             raise UserError("mode graph needs a policy on a CUDA GPU; measure it eager or compiled")
         capture = cuda_capture
-    runs = []
-    steps = []
-    for once, group in itertools.groupby(before, lambda step: step.once_per_instruction):
-        members = list(group)
-        runs.append(GraphStep(members, capture))
-        steps.append(Step(members[0].stage, runs[-1], once))
+    results: set[int] = set()
+    runs: list[tuple[StageName, GraphStep]] = []
+    steps: list[Step[Any]] = []
+    for (stage, once), group in itertools.groupby(before, _stage_and_once):
+        run = GraphStep(list(group), capture, results)
+        runs.append((stage, run))
+        steps.append(Step(stage, run, once))
     put(program, steps)
-    return Executed(before, lambda: sum(map(len, runs)))
+    return Executed(
+        before,
+        graphs=lambda: sum(len(run) for _, run in runs),
+        refused=lambda: {stage: run.refused for stage, run in runs if run.refused},
+    )
+
+
+def _stage_and_once(step: Step[Any]) -> tuple[StageName, bool]:
+    """Steps in a row that agree in this become one graph."""
+    return step.stage, step.once_per_instruction
 
 
 def _compiled(steps: Sequence[Step[Any]], backend: str) -> list[Step[Any]]:

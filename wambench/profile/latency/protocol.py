@@ -70,7 +70,7 @@ class LatencyProtocol(Frozen):
 FULL = LatencyProtocol()
 QUICK = LatencyProtocol(
     variant="quick",
-    window=10,
+    window=5,
     settled=0.03,
     warm_up_most_calls=40,
     warm_up_most_seconds=3,

@@ -138,12 +138,14 @@ class Stages(Frozen):
     """Single stages from a run of their own; medians in milliseconds, text included.
 
     ``sum_ms`` is the median of the stages' sum, ``whole_ms`` that of whole programs run in turn
-    with them, by the same clock (CPU time where there is no device).
+    with them, by the same clock (CPU time where there is no device); ``gap`` the median of how far
+    a sum is from the whole that ran just before it.
     """
 
     p50_ms: Mapping[StageName, float]
     sum_ms: float
     whole_ms: float
+    gap: float
 
 
 class Memory(Frozen):
@@ -166,6 +168,7 @@ class LatencyRecord(Frozen):
         first_call_ms: of the first ``act`` of the process, in eager mode.
         compile_ms: what the first calls took beyond the later ones, in the other modes.
         compiled_graphs: pieces that were compiled or captured.
+        refused: stage -> why it could not be captured as a graph, and ran as it is.
         served_by: what stood between client and policy.
         audit: which records were measured in turn with each other.
         reference: label of the audit's first policy.
@@ -199,6 +202,7 @@ class LatencyRecord(Frozen):
     first_call_ms: float
     compile_ms: float | None
     compiled_graphs: int | None
+    refused: Mapping[StageName, str] = {}
     memory: Memory
     served_by: str
     audit: str

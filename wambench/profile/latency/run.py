@@ -235,6 +235,7 @@ class Audit:
             first_call_ms=prepared.first_call_ms,
             compile_ms=prepared.compile_ms,
             compiled_graphs=prepared.compiled_graphs,
+            refused=prepared.refused,
             memory=told.memory,
             served_by=one.host.served_by,
             audit=audit,
