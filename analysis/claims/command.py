@@ -142,7 +142,7 @@ def found(row: Row) -> str:
     if row.found is None:
         return ""
     if isinstance(row.claimed, str) and row.claimed.startswith("1/"):
-        return f"1/{significant(1 / row.found)}"
+        return f"1/{significant(1 / row.found)}" if row.found < 1 else f"{row.found:.2f} times"
     digits = f"{row.found:.2f}" if row.unit == "TFLOPs" else significant(row.found)
     interval = ""
     if row.low is not None and row.high is not None:

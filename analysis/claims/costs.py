@@ -22,7 +22,7 @@ LEFT_OUT: Mapping[Scope, tuple[str, ...]] = {
     "without text and decode": ("text", "decode"),
 }
 TERA = 1e12
-ANCHORS = 4  # picture areas that are asked for: three give a polynomial, one tests it
+ANCHORS = 3  # picture areas that give a polynomial of second degree
 
 
 class Reading(Frozen):
@@ -83,14 +83,15 @@ class Costs:
 
     FLOPs of every stage are a polynomial of second degree in the number of pixels: convolutions and
     products are linear in it, attention is quadratic. Asking a policy takes as long as building it
-    on meta, so once four picture areas are known and the fourth lies on the polynomial through the
-    first three, further ones are read off it; a policy that is no such polynomial is always asked.
+    on meta, so further picture areas are read off the polynomial through the first three. Whether
+    it is one is tested on a fourth area, once for each policy; one that fails is always asked.
     """
 
     closed_form: ClosedForm
     asked: int = 0
     _known: dict[str, dict[int, Mapping[Any, int]]] = field(default_factory=dict)
     _read_off: dict[tuple[str, int], Mapping[Any, int]] = field(default_factory=dict)
+    _is_polynomial: dict[str, bool] = field(default_factory=dict)
 
     def stages(
         self, reading: Reading, condition: Condition, *, exactly: bool = False
@@ -109,16 +110,21 @@ class Costs:
         area = picture[0] * picture[1] if picture else 0
         if area in known:
             return known[area]
-        if picture and not exactly:
+        if picture and not exactly and self._is_polynomial.get(reading.policy):
             if (name, area) in self._read_off:
                 return self._read_off[name, area]
-            if (read_off := _read_off(area, known)) is not None:
-                self._read_off[name, area] = read_off
-                return read_off
+            if len(anchors := _anchors(known)) == ANCHORS:
+                self._read_off[name, area] = _read_off(area, anchors, known)
+                return self._read_off[name, area]
         self.asked += 1
         known[area] = self.closed_form(
             reading.policy, chosen | ({"picture": picture} if picture else {})
         )
+        if reading.policy not in self._is_polynomial and len(_anchors(known)) == ANCHORS:
+            others = [size for size in known if size and size not in _anchors(known)]
+            if others:
+                read_off = _read_off(others[0], _anchors(known), known)
+                self._is_polynomial[reading.policy] = read_off == dict(known[others[0]])
         return known[area]
 
     def flops(
@@ -129,18 +135,19 @@ class Costs:
         return sum(flops for stage, flops in stages.items() if stage not in LEFT_OUT[scope])
 
 
-def _read_off(area: int, known: Mapping[int, Mapping[Any, int]]) -> Mapping[Any, int] | None:
-    """FLOPs per stage off the polynomials through the anchors; None where they are not known."""
-    anchors = [size for size in known if size][:ANCHORS]
-    if len(anchors) < ANCHORS:
-        return None
-    out = {}
-    for stage in known[anchors[0]]:
-        flops = [known[size].get(stage, 0) for size in anchors]
-        if _at(anchors[-1], anchors[:-1], flops[:-1]) != flops[-1]:
-            return None
-        out[stage] = round(_at(area, anchors[:-1], flops[:-1]))
-    return out
+def _anchors(known: Mapping[int, Mapping[Any, int]]) -> list[int]:
+    """The areas that a polynomial goes through: the first that were asked for."""
+    return [area for area in known if area][:ANCHORS]
+
+
+def _read_off(
+    area: int, anchors: Sequence[int], known: Mapping[int, Mapping[Any, int]]
+) -> Mapping[Any, int]:
+    """FLOPs per stage off the polynomials through the anchors."""
+    return {
+        stage: round(_at(area, anchors, [known[size].get(stage, 0) for size in anchors]))
+        for stage in known[anchors[0]]
+    }
 
 
 def _at(x: int, xs: Sequence[int], ys: Sequence[int]) -> Fraction:

@@ -72,6 +72,7 @@ def ratios(
 
     Assumed is the paper's GPU; without text means with the instruction's encoding at hand.
     """
+    from wambench.profile.latency.comparing import comparison_faults
     from wambench.profile.latency.statistics import ratio
 
     out = []
@@ -88,7 +89,8 @@ def ratios(
                     times[1].steady_samples,
                     resamples=ours.rules.resamples,
                 )
-                faults = {fault.code for one in (ours, theirs) for fault in one.flags}
+                flags = (*ours.flags, *theirs.flags, *comparison_faults(ours, theirs))
+                faults = {fault.code for fault in flags}
                 note = f", faults: {', '.join(sorted(faults))}" if faults else ""
                 out.append(
                     Finding(

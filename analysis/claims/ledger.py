@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from analysis.claims import arithmetic, latency, policies, ratios, success, table5
-from analysis.claims.costs import ClosedForm, Costs, Reading
+from analysis.claims.costs import Costs, Reading
 from analysis.claims.published import Published, Readings, numbers
 from analysis.claims.rows import Kind, Row
 
@@ -26,14 +26,14 @@ class Evidence:
     """What the ledger is judged by.
 
     Attributes:
-        closed_form: FLOPs per stage of a policy with options.
+        costs: FLOPs of policies with options.
         released: pictures of released configurations -> whose.
         records: latency, of any device and track.
         scores: success of trained policies; see :func:`analysis.claims.success.scores`.
         predict: what a roofline says of a policy, labelled.
     """
 
-    closed_form: ClosedForm
+    costs: Costs
     released: Mapping[Picture, str]
     records: Sequence[LatencyRecord] = ()
     scores: success.Scores = field(default_factory=dict)
@@ -44,7 +44,7 @@ def ledger(
     published: Published, readings: Readings, evidence: Evidence, kinds: Sequence[Kind] = KINDS
 ) -> list[Row]:
     """All rows of the chosen kinds, the most telling kinds first."""
-    costs = Costs(evidence.closed_form)
+    costs = evidence.costs
     makers: Mapping[Kind, Callable[[], list[Row]]] = {
         "ratio": lambda: ratios.rows(published, readings, costs, evidence.released),
         "flops": lambda: _flops(published, readings, costs, evidence.released),
@@ -77,7 +77,7 @@ def evidence_here(results: Path | None, runs: Sequence[Path], readings: Readings
 
     readers = [readings.editor, *readings.baselines.values()]
     return Evidence(
-        closed_form=closed_form,
+        costs=Costs(closed_form),
         released=policies.released_pictures(reading.policy for reading in readers),
         records=records_under(results),
         scores=success.scores(runs),

@@ -27,6 +27,12 @@ def saved(ratio: float) -> float:
     return 100 * (1 - 1 / ratio)
 
 
+def as_released(readings: Readings, picture: Picture, preset: str) -> Condition:
+    """A picture and a preset with the steps and frames of the release, which are listed first."""
+    steps, frames = readings.search.steps[0], readings.search.video_frames[0]
+    return Condition(picture=picture, preset=preset, steps=steps, video_frames=frames)
+
+
 def ratio(
     costs: Costs, baseline: Reading, editor: Reading, condition: Condition, scope: Scope
 ) -> float:
@@ -60,14 +66,14 @@ def _findings(
     out = []
     for picture in readings.headline_pictures:
         for preset in readings.search.presets:
-            condition = Condition(picture=picture, preset=preset)
+            condition = as_released(readings, picture, preset)
             decodes = costs.stages(baseline, condition).get("decode", 0)
             for scope in SCOPES:
                 if scope == "without text" and not decodes:
                     continue
                 out.append(
                     Finding(
-                        condition=f"{condition}, {scope}",
+                        condition=f"{picture_name(picture)}, {preset}, {scope}",
                         value=ratio(costs, baseline, readings.editor, condition, scope),
                         assumed=preset == "released" and picture in released,
                     )
@@ -156,7 +162,7 @@ def _why(judged: Judgement, found: Sequence[Finding], before: str, unit: str) ->
 
 
 def _statement(statement: Statement, readings: Readings, costs: Costs) -> Row:
-    condition = Condition(picture=statement.picture, preset=statement.preset)
+    condition = as_released(readings, statement.picture, statement.preset)
     baseline = readings.baselines.get(statement.baseline)
     if baseline is None:
         raise UserError(
@@ -165,7 +171,9 @@ def _statement(statement: Statement, readings: Readings, costs: Costs) -> Row:
         )
     parts = [costs.flops(one, condition, statement.scope) for one in (baseline, readings.editor)]
     finding = Finding(
-        condition=f"{condition}, {statement.scope}", value=parts[0] / parts[1], assumed=True
+        condition=f"{picture_name(statement.picture)}, {statement.preset}, {statement.scope}",
+        value=parts[0] / parts[1],
+        assumed=True,
     )
     judged = judge(statement.ratio, [finding], "equal", statement.tolerance)
     return Row(

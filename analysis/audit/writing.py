@@ -1,0 +1,129 @@
+"""Tables as CSV, LaTeX and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from analysis.audit.tables import NOTHING, THIN_SPACE, Column, Table
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    NOTHING: "--",
+    THIN_SPACE: r"\,",
+    "×": r"$\times$",
+    "…": r"\dots{}",
+}
+_WIDE, _TEXT = 4.0, 1.6  # how much room text takes, in columns of numbers
+
+
+def as_csv(table: Table) -> str:
+    """Raw values, one row a line, headed by keys; nothing where there is no value."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(column.key for column in table.columns)
+    for row in table.rows:
+        writer.writerow(_raw(row.get(column.key)) for column in table.columns)
+    return out.getvalue()
+
+
+def _raw(value: Any) -> str:
+    return "" if value is None else repr(value) if isinstance(value, float) else str(value)
+
+
+def as_json(tables: Iterable[Table]) -> str:
+    """All tables with raw values."""
+    content = [
+        {
+            "name": table.name,
+            "title": table.title,
+            "track": table.track,
+            "note": table.note,
+            "command": table.command,
+            **table.facts,
+            "rows": [{c.key: row.get(c.key) for c in table.columns} for row in table.rows],
+        }
+        for table in tables
+    ]
+    return json.dumps({"convention": "1 MAC = 2 FLOPs", "tables": content}, indent=1) + "\n"
+
+
+def as_latex(table: Table) -> str:
+    """A ``longtable``, to be read into a document."""
+    columns = table.shown()
+    width = _widths(columns)
+    spec = "".join(
+        rf">{{\raggedright\arraybackslash}}p{{{share:.3f}\linewidth}}"
+        if column.digits is None
+        else "r"
+        for column, share in zip(columns, width, strict=True)
+    )
+    head = " & ".join(latex(column.head) for column in columns)
+    lines = [
+        rf"\begin{{longtable}}{{@{{}}{spec}@{{}}}}",
+        rf"\caption{{{latex(table.title)}}}\\",
+        r"\toprule",
+        rf"{head} \\",
+        r"\midrule",
+        r"\endfirsthead",
+        r"\toprule",
+        rf"{head} \\",
+        r"\midrule",
+        r"\endhead",
+        r"\bottomrule",
+        r"\endfoot",
+    ]
+    for group, rows in table.groups().items():
+        if group:
+            title = rf"\textit{{{latex(group)}}}"
+            lines.append(rf"\multicolumn{{{len(columns)}}}{{@{{}}l}}{{{title}}} \\")
+        for row in rows:
+            cells = (latex(column.show(row.get(column.key))) for column in columns)
+            lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\end{longtable}", ""])
+
+
+def document(tables: Sequence[Table]) -> str:
+    """A document of all tables, to be compiled beside them."""
+    parts = [
+        r"\documentclass[9pt]{extarticle}",
+        r"\usepackage[utf8]{inputenc}",
+        r"\usepackage[T1]{fontenc}",
+        r"\usepackage[a4paper,landscape,margin=1.5cm]{geometry}",
+        r"\usepackage{array,booktabs,longtable}",
+        r"\setlength{\tabcolsep}{3pt}",
+        r"\begin{document}",
+        r"\footnotesize",
+        r"\noindent 1 multiply-add = 2 FLOPs. Predictions are labelled predicted.",
+    ]
+    for table in tables:
+        parts += ["", rf"\input{{{table.name}.tex}}"]
+        parts += [rf"\noindent Printed by \texttt{{{latex(table.command)}}}. {latex(table.note)}"]
+    return "\n".join([*parts, r"\end{document}", ""])
+
+
+def latex(text: str) -> str:
+    """Escape text; a character outside ASCII that is not known here becomes a question mark."""
+    if text.startswith("["):  # after the end of a row it would be taken for a length
+        return "{[}" + latex(text[1:])
+    return "".join(_LATEX.get(c, c if c.isascii() else "?") for c in text)
+
+
+def _widths(columns: Sequence[Column]) -> Sequence[float]:
+    """Share of the line for each column of text, so that all columns fit side by side."""
+    room = [_WIDE if c.wide else _TEXT if c.digits is None else 1.0 for c in columns]
+    return [0.9 * each / sum(room) for each in room]
