@@ -58,7 +58,7 @@ class ImageWAMConfig(Frozen):
     image_channels: int = Field(default=128, description="channels of one image token")
     token_pixels: int | None = Field(
         default=None,
-        description="side of one image token where there is no VAE; None: a token is all its pixels",
+        description="side of an image token where there is no VAE; None: a token is all its pixels",
     )
     text_features: int
     rope_axes: tuple[int, ...] = Field(

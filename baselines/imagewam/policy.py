@@ -14,6 +14,7 @@ from baselines.core.options import WamOptions, parse
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO, ROBOTWIN
 from baselines.core.tokens import WAM_PROMPT, Tokenize, released, stand_in
+from baselines.imagewam import cost
 from baselines.imagewam.config import PARAMETERS, PRESETS, PUBLISHED, Options
 from wambench.inference import Variant
 
@@ -104,6 +105,11 @@ class ImageWAMPolicy(LearnedPolicy):
         from baselines.core.attention import tensors
 
         return tensors(state.cache)
+
+    def flops(self, text_tokens: int) -> Sequence[int]:
+        """See :func:`baselines.imagewam.cost.flops`."""
+        steps = self.options.imagine_steps
+        return cost.flops(self.card.architecture, self.savings(), text_tokens, steps)
 
     def tokenizer(self) -> Tokenize:
         """Qwen3's chat template around the prompt."""

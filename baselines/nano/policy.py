@@ -17,10 +17,12 @@ from baselines.core.options import parse
 from baselines.core.policy import source_hash
 from baselines.core.robots import LIBERO, unchanged
 from baselines.nano.config import NANO, REPLAN, SIDE, TEXT_LENGTH, NanoConfig
+from baselines.nano.cost import flops
 from baselines.nano.vocabulary import Vocabulary
 from wambench import Needs, Observation, Policy, PolicySpec, UserError
 from wambench.contract import Frozen
 from wambench.inference import Inference, Program, Variant
+from wambench.profile.observations import INSTRUCTION
 
 if TYPE_CHECKING:
     import torch
@@ -176,6 +178,7 @@ class NanoPolicy(Policy):
             components=self._components(ready.model),
             action=lambda state: state.action,
             cache=ready.model.cache,
+            flops=flops(self.nano, INSTRUCTION),
             control_hz=ROBOT.control_hz,
         )
 

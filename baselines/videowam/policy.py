@@ -14,6 +14,7 @@ from baselines.core.options import WamOptions, parse
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO, ROBOTWIN_LARGE
 from baselines.core.tokens import WAM_PROMPT, Tokenize, released, stand_in
+from baselines.videowam import cost
 from baselines.videowam.config import OPTIONS, PARAMETERS, PRESETS, Mode, Options
 from wambench import UserError
 from wambench.inference import Variant
@@ -140,6 +141,10 @@ class FastWamPolicy(LearnedPolicy):
     def cache(self, state: Any) -> Sequence[Tensor]:
         """The video's keys and values, and those of text and first frame where they are kept."""
         return state.kept()
+
+    def flops(self, text_tokens: int) -> Sequence[int]:
+        """See :func:`baselines.videowam.cost.flops`."""
+        return cost.flops(self.card.architecture, self.savings(), self.mode)
 
     def tokenizer(self) -> Tokenize:
         """UMT5's tokenizer on the prompt."""

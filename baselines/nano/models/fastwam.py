@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -12,12 +13,12 @@ from baselines.core.inputs import batch_noise
 from baselines.nano.codec import PatchCodec
 from baselines.nano.config import LATENT_CHANNELS, PATCH, WORDS, NanoConfig, architecture_of
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic
-from baselines.videowam.config import BEST_EXACT
+from baselines.videowam.config import BEST_EXACT, Mode
 from baselines.videowam.loss import Batch, draw, loss
 from baselines.videowam.modes import PROGRAMS
 from baselines.videowam.modules import FastWam
 from baselines.videowam.state import State
-from wambench.inference import Program
+from wambench.inference import Program, Step
 
 
 class NanoFastWam(NanoModel):
@@ -58,14 +59,14 @@ class NanoFastWam(NanoModel):
             proprio=seen.proprio,
             noise_action=noise,
             noise_video=batch_noise(seeds, shape, noise.device).to(noise.dtype),
-            first_frame=self.codec.encode(mosaic(seen.images))[:, :, None],
+            image=mosaic(seen.images),
             text_features=text,
             text_valid=valid,
         )
 
     def program(self) -> Program[Any]:
         """The mode's stages."""
-        return PROGRAMS[self.mode](self.wam, BEST_EXACT)
+        return self._program(self.mode)
 
     def cache(self, state: State) -> Sequence[Tensor]:
         """The video's and the text's."""
@@ -73,13 +74,24 @@ class NanoFastWam(NanoModel):
 
     def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
         """The frames after the present one; plain acts without them but imagines as idm does."""
-        program = PROGRAMS["idm" if self.mode == "plain" else self.mode](self.wam, BEST_EXACT)
+        program = self._program("idm" if self.mode == "plain" else self.mode)
         state = program.run(self.state(seen, noise, seeds))
         return self.codec.decode(state.video[:, :, 1:].transpose(1, 2))
 
     def fit(self, frames: Tensor) -> None:
         """Compute the autoencoder."""
         self.codec.fit(frames)
+
+    def _program(self, mode: Mode) -> Program[State]:
+        def see(observe: Step[State], state: State) -> None:
+            assert state.image is not None
+            state.first_frame = self.codec.encode(state.image)[:, :, None]
+            observe.run(state)
+
+        steps = PROGRAMS[mode](self.wam, BEST_EXACT).steps
+        return Program(
+            [Step("vision", partial(see, s)) if s.stage == "vision" else s for s in steps]
+        )
 
     def _text(self, seen: Seen) -> tuple[Tensor, Tensor]:
         """Features [B, L, D], zero where there is no word, and where there is one."""

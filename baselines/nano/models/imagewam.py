@@ -24,7 +24,7 @@ from baselines.nano.config import (
     architecture_of,
 )
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic
-from wambench.inference import Program
+from wambench.inference import Program, StageName, Step
 
 
 class NanoImageWAM(NanoModel):
@@ -52,20 +52,25 @@ class NanoImageWAM(NanoModel):
 
     def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> State:
         """The editor's state; a goal image is imagined only if the program is asked to."""
-        tokens = self._tokens(mosaic(seen.images))
+        config = self.wam.config
+        shape = (config.image_tokens, config.image_channels)
         return State(
             proprio=seen.proprio,
             noise=noise,
             lengths=seen.lengths,
             text=self.words(seen.word_ids),
-            tokens=tokens,
-            target_noise=batch_noise(seeds, tuple(tokens.shape[1:]), tokens.device).to(noise.dtype),
+            image=mosaic(seen.images),
+            target_noise=batch_noise(seeds, shape, noise.device).to(noise.dtype),
         )
 
     def program(self, imagine_steps: int = 0) -> Program[Any]:
         """Text, vision, prefill, act."""
+        own: dict[StageName, list[Step[State]]] = {
+            "vision": [Step("vision", self._see)],
+            "decode": [],
+        }
         steps = program(self.wam, BEST_EXACT, imagine_steps).steps
-        return Program([step for step in steps if step.stage != "decode"])
+        return Program([one for step in steps for one in own.get(step.stage, [step])])
 
     def cache(self, state: Any) -> Sequence[Tensor]:
         """The editor's."""
@@ -81,6 +86,10 @@ class NanoImageWAM(NanoModel):
     def fit(self, frames: Tensor) -> None:
         """Compute the autoencoder."""
         self.codec.fit(frames)
+
+    def _see(self, state: State) -> None:
+        assert state.image is not None
+        state.tokens = self._tokens(state.image)
 
     def _tokens(self, image: Tensor) -> Tensor:
         """[B, 3, h, w] to [B, tokens, channels], row by row."""

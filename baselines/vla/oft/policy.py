@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from baselines.core.options import RunOptions, parse
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO_OFT
 from baselines.core.tokens import Tokenize, released, stand_in
+from baselines.vla.oft import cost
 from baselines.vla.oft.config import (
     LAST_PROMPT_TOKEN,
     OFT_LIBERO,
@@ -112,6 +113,10 @@ class OftPolicy(LearnedPolicy):
     def noise_shape(self) -> tuple[int, int]:
         """A regression draws none."""
         return 0, self.card.architecture.action_dim
+
+    def flops(self, text_tokens: int) -> Sequence[int]:
+        """See :func:`baselines.vla.oft.cost.flops`."""
+        return cost.flops(self.card.architecture, self.savings(), text_tokens)
 
     def tokenizer(self) -> Tokenize:
         """Llama's tokens of the question, with the empty token that ends every prompt."""

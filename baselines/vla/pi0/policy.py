@@ -14,6 +14,7 @@ from baselines.core.options import FlowOptions, parse
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO_OPENPI, LIBERO_OPENPI_05, Robot
 from baselines.core.tokens import Tokenize, released, stand_in
+from baselines.vla.pi0 import cost
 from baselines.vla.pi0.config import OPTIONS, PARAMETERS, PRESETS, Options
 from wambench import UserError
 from wambench.inference import Variant
@@ -138,6 +139,11 @@ class Pi0Policy(LearnedPolicy):
             "expert": model.model.dit,
             "embeddings": nn.ModuleList([model.embed_action_time, model.action_out_proj]),
         }
+
+    def flops(self, text_tokens: int) -> Sequence[int]:
+        """See :func:`baselines.vla.pi0.cost.flops`."""
+        cameras = len(self.card.robot.cameras)
+        return cost.flops(self.card.architecture, self.savings(), text_tokens, cameras)
 
     def tokenizer(self) -> Tokenize:
         """PaliGemma's tokens of the instruction, ended by a newline."""

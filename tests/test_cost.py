@@ -1,0 +1,235 @@
+"""Closed forms of cost against torch's counter, against the authors' modules and the paper."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from baselines.core.card import Card
+from baselines.core.inputs import Inputs
+from baselines.core.options import RunOptions
+from baselines.core.policy import LearnedPolicy
+from baselines.core.robots import LIBERO, LIBERO_OFT, LIBERO_OPENPI
+from baselines.imagewam import config as imagewam
+from baselines.imagewam import cost as imagewam_cost
+from baselines.imagewam import vae_cost as flux_vae
+from baselines.imagewam.policy import ImageWAMOptions, ImageWAMPolicy
+from baselines.nano.config import NANO
+from baselines.videowam import config as videowam
+from baselines.videowam import cost as videowam_cost
+from baselines.videowam import vae_cost as wan_vae
+from baselines.videowam.policy import FastWamOptions, FastWamPolicy
+from baselines.vla.oft import config as oft
+from baselines.vla.oft.policy import OftOptions, OftPolicy
+from baselines.vla.pi0 import config as pi0
+from baselines.vla.pi0.policy import Pi0Options, Pi0Policy
+from tests.releases import FASTWAM, IMAGEWAM, OFT_TINY, PI0
+from tests.test_learned_policies import PUBLISHED
+from wambench import Policy, UserError, plugins
+from wambench.inference import Inference
+from wambench.profile.observations import INSTRUCTION, observations
+
+FLOWS = ("imagine", "act")  # stages with many steps that are alike
+
+
+def check(policy: Policy, samples: int) -> None:
+    """Compare every step's closed form with what torch counts in it on meta.
+
+    Of the steps of a flow only the first, the last and the second are run, in this order, no more
+    than ``samples`` of each stage. All must be there, and equal those of their kind.
+    """
+    inference = policy.inference("meta")
+    assert inference is not None and inference.flops is not None
+    pairs = list(zip(inference.program.steps, inference.flops, strict=True))
+    state = inference.state(observations(policy.spec, 1))
+    chosen = {i for stage in FLOWS for i in _sampled(inference, stage, samples)}
+    for index, (step, expected) in enumerate(pairs):
+        assert type(expected) is int
+        if step.stage in FLOWS and index not in chosen:
+            continue
+        with FlopCounterMode(display=False) as counter, torch.inference_mode():
+            step.run(state)
+        assert counter.get_total_flops() == expected, (step.stage, index)
+    assert inference.action(state).is_meta
+    for stage in FLOWS:
+        alike = {flops for step, flops in pairs[1:] if step.stage == stage}
+        assert len(alike) <= 2  # the first step may do more
+
+
+def _sampled(inference: Inference, stage: str, samples: int) -> list[int]:
+    places = [i for i, step in enumerate(inference.program.steps) if step.stage == stage]
+    return [places[i] for i in (0, -1, 1)[:samples]] if len(places) > 2 else places
+
+
+# --- published and nano sizes --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("preset", ["released", "best-exact"])
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_steps_cost_what_torch_counts(name: str, preset: str) -> None:
+    is_small = name.startswith("pi")
+    samples = 1 if name.endswith("-robotwin") else 3 if is_small else 2
+    check(plugins.make_policy(name, {"preset": preset}), samples)
+
+
+@pytest.mark.parametrize("name", NANO)
+def test_nano_steps_cost_what_torch_counts(name: str) -> None:
+    check(plugins.make_policy(name, {}), 3)
+
+
+# --- every saving and every size, on tiny models -------------------------------------------------
+
+
+class FastWamOnLatents(FastWamPolicy):
+    """Without the autoencoder, whose layers are as many in a tiny one."""
+
+    def state(self, inputs: Inputs) -> Any:
+        state = super().state(inputs)
+        state.first_frame = state.noise_video[:, :, :1]
+        return state
+
+
+def tiny(kind: Any, options: RunOptions, architecture: Any, *extra: Any) -> LearnedPolicy:
+    robot = {Pi0Policy: LIBERO_OPENPI, OftPolicy: LIBERO_OFT}.get(kind, LIBERO)
+    side = 28 if kind in (Pi0Policy, OftPolicy) else 32
+    card = Card(
+        name="tiny", about="tiny", paradigm="tiny", package="baselines.core",
+        robot=replace(robot, image_size=(side, side)), architecture=architecture, parameters={},
+        replan_steps=3,
+    )  # fmt: skip
+    return kind(card, options, *extra)
+
+
+def check_all(policy: LearnedPolicy, released: Any, exact: Any) -> None:
+    """Each saving alone, and all of them but one."""
+    model = policy.build()
+    policy.build = lambda: model  # type: ignore[method-assign]
+    for name in type(released).model_fields:
+        for base, other in ((released, exact), (exact, released)):
+            chosen = base.model_copy(update={name: getattr(other, name)})
+            policy.savings = lambda chosen=chosen: chosen  # type: ignore[method-assign]
+            check(policy, 2)
+
+
+def test_every_saving_of_imagewam() -> None:
+    policy = tiny(ImageWAMPolicy, ImageWAMOptions(imagine_steps=1), IMAGEWAM)
+    check_all(policy, imagewam.RELEASED, imagewam.BEST_EXACT)
+
+
+@pytest.mark.parametrize("mode", ["plain", "joint", "idm"])
+def test_every_saving_of_fastwam(mode: str) -> None:
+    architecture = FASTWAM.model_copy(update={"vae": None, "steps": 2})
+    policy = tiny(FastWamOnLatents, FastWamOptions(), architecture, mode)
+    check_all(policy, videowam.RELEASED, videowam.BEST_EXACT)
+
+
+@pytest.mark.parametrize("variant", ["pi0", "pi05"])
+def test_every_saving_of_pi0(variant: str) -> None:
+    architecture = PI0.model_copy(update={"variant": variant, "kv_heads": 2, "steps": 2})
+    check_all(tiny(Pi0Policy, Pi0Options(), architecture), pi0.RELEASED, pi0.BEST_EXACT)
+
+
+def test_every_saving_of_oft() -> None:
+    check_all(tiny(OftPolicy, OftOptions(), OFT_TINY), oft.RELEASED, oft.BEST_EXACT)
+
+
+@pytest.mark.parametrize(
+    ("mode", "sizes"),
+    [
+        (None, {"steps": 1}),
+        (None, {"picture": (64, 96), "text_length": 48, "imagine_steps": 2}),
+        ("joint", {"picture": (64, 96), "text_length": 48, "video_frames": 17}),
+        ("idm", {"steps": 1, "video_steps": 2}),
+    ],
+)
+@pytest.mark.parametrize("preset", ["released", "best-exact"])
+def test_sizes_change_the_closed_form(mode: str | None, sizes: dict[str, Any], preset: str) -> None:
+    if mode is None:
+        policy = tiny(ImageWAMPolicy, ImageWAMOptions(preset=preset, **sizes), IMAGEWAM)
+    else:
+        policy = tiny(FastWamPolicy, FastWamOptions(preset=preset, **sizes), FASTWAM, mode)
+    check(policy, 2)
+
+
+# --- integers counted on the authors' modules, and the paper's -----------------------------------
+
+
+def test_imagewams_integers() -> None:
+    four, nine = imagewam.PUBLISHED["4b-libero"], imagewam.PUBLISHED["9b-libero"]
+    assert four.text and four.vae
+    assert imagewam_cost.text(four.text, 512, all_layers=True) == 4_273_425_350_656
+    assert flux_vae.encode(four.vae, (224, 448)) == 420_174_626_816
+    for config, whole in ((four, 5_828_192_219_136), (nine, 13_115_045_969_920)):
+        # FLUX.2 was counted with its head, which a prefill does not run.
+        editor = imagewam_cost.editor(config, 513, 392)
+        assert editor + imagewam_cost.editor_head(config, 392) == whole
+        prefill = imagewam_cost.flops(config, imagewam.RELEASED, 36)[2]
+        assert prefill == editor + 2 * 8 * config.text_features  # and proprioception
+    assert imagewam_cost.expert(four, 905) == 24_685_707_264
+
+
+def test_fastwams_integers() -> None:
+    config, released = videowam.LIBERO, videowam.RELEASED
+    assert config.vae is not None
+    assert videowam_cost.encode_text(config) == 1_191_853_424_640
+    assert wan_vae.encode_frame(config.vae, 48, (224, 448)) == 466_403_180_544
+    assert wan_vae.decode_clip(config.vae, 48, 3, (224, 448)) == 17_054_668_861_440
+    assert videowam_cost.proprioception(config) == 2 * 8 * 4096
+    text, vision, prefill, *act = videowam_cost.flops(config, released, "plain")
+    assert (text, prefill) == (1_191_853_424_640, 1_024_043_630_592) and len(act) == 10
+    assert vision == 466_403_180_544 + 2 * 8 * 4096
+    # An action step reads 98 or 294 video tokens.
+    assert act[0] == 107_776_966_656 - 30 * 2 * 2 * 32 * (294 - 98) * 3072
+    *_, decode = idm = videowam_cost.flops(config, released, "idm")
+    assert decode == 17_054_668_861_440
+    head = 2 * 294 * 3072 * 192  # of the video, which a prefill does not run
+    assert set(idm[2:12]) == {2_790_182_633_472} and idm[12] == 2_790_182_633_472 - head
+    assert set(idm[13:23]) == {107_776_966_656}
+    joint = videowam_cost.flops(config, released, "joint")
+    assert joint[2] + joint[3] == 2_901_427_765_248
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "published"),
+    [
+        ("fastwam-idm", {}, 63.65),
+        ("fastwam-idm", {"video_steps": 1}, 13.21),
+        ("imagewam-4b", {}, 9.72),
+    ],
+)
+def test_the_papers_table_is_met_without_text_and_decode(
+    name: str, options: dict[str, Any], published: float
+) -> None:
+    paper = plugins.make_policy(name, {}).variants()["paper"]
+    policy = plugins.make_policy(paper.policy, {**paper.options, **options})
+    inference = policy.inference("meta")
+    assert inference is not None and inference.flops is not None
+    counted = sum(
+        flops
+        for step, flops in zip(inference.program.steps, inference.flops, strict=True)
+        if step.stage not in ("text", "decode")
+    )
+    assert counted / 1e12 == pytest.approx(published, rel=0.006)
+
+
+def test_a_closed_form_needs_no_torch() -> None:
+    code = (
+        "import sys; from wambench import plugins\n"
+        f"for name in {[n for n in PUBLISHED if 'wam' in n]!r}:\n"
+        "    assert all(plugins.make_policy(name, {}).flops(36))\n"
+        "assert len(plugins.make_policy('pi0', {}).flops(13)) == 13\n"
+        "assert len(plugins.make_policy('openvla-oft', {}).flops(31)) == 4\n"
+        "from baselines.nano.config import NANO; from baselines.nano.cost import flops\n"
+        f"assert all(sum(flops(nano, {INSTRUCTION!r})) for nano in NANO.values())\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_size_must_fit_before_its_cost_is_asked_for() -> None:
+    with pytest.raises(UserError, match="picture"):
+        plugins.make_policy("imagewam-4b", {"picture": (321, 640)})
