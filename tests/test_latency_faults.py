@@ -24,6 +24,7 @@ from wambench.profile.latency.faults import CHECKS, faults
 from wambench.profile.latency.hosts import LocalHost
 from wambench.profile.latency.nvidia import GpuReading, NvmlReader, Process, SmiReader
 from wambench.profile.latency.protocol import QUICK, LatencyProtocol, Mode, Scope
+from wambench.profile.latency.ratios import measured_ratio
 from wambench.profile.latency.records import (
     Inputs,
     LatencyRecord,
@@ -251,6 +252,21 @@ def test_what_must_not_be_compared_is_flagged(code: str, other: LatencyRecord) -
     named = other.model_copy(update={"label": "q"})
     for pair in ((CLEAN, named), (named, CLEAN)):
         assert codes(comparison_faults(*pair)) == [code]
+
+
+def test_a_ratio_is_of_policies_in_turn() -> None:
+    other = CLEAN.model_copy(update={"label": "q", "audit": "b", "scopes": CLEAN.scopes})
+    assert measured_ratio(CLEAN, other, "policy", "warm") is None
+    same = other.model_copy(update={"audit": "a", "scopes": {"policy": {"warm": times(40)}}})
+    found = measured_ratio(same, CLEAN, "policy", "warm")
+    assert found and found.value == pytest.approx(2, rel=0.01) and found.clock == "cpu"
+    assert measured_ratio(same, CLEAN, "policy", "cold") is None
+    # A reference that has its own record from another audit: the ratio is in the other's.
+    beside = CLEAN.model_copy(update={"ratios": {"policy": {"warm": found}}})
+    assert measured_ratio(beside, other, "policy", "warm") == found
+    turned = measured_ratio(other, beside, "policy", "warm")
+    assert turned and turned.value == 1 / found.value and turned.low == 1 / found.high
+    assert comparison_faults(beside, other) == []
 
 
 def test_more_cameras_are_flagged() -> None:
@@ -585,6 +601,18 @@ def test_an_audit_beside_a_gpu_keeps_readings_and_energy(policies: None, tmp_pat
     assert record.environment.after.gpu and record.environment.after.gpu.sm_mhz == 1980
     strangers = list(record.environment.strangers())
     assert [stranger.pid for stranger in strangers] == [7]  # it was there before we were
+
+
+def test_a_long_audit_keeps_few_readings_and_the_telling_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Watch(None)
+    seen = [Reading(second=second, load=1, cpu_mhz=1, gpu=gpu("python")) for second in range(500)]
+    seen[123] = seen[123].model_copy(update={"gpu": gpu("python", "a renderer")})
+    seen[321] = seen[321].model_copy(update={"gpu": gpu("python", throttled=["power cap"])})
+    monkeypatch.setattr(watch, "_during", seen)
+    during = watch.environment(1).during
+    assert len(during) <= 62 and {seen[0], seen[123], seen[321]} <= set(during)
 
 
 def test_a_watch_reads_while_something_runs() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Literal, Self
@@ -15,7 +15,8 @@ import psutil
 from wambench.contract import Frozen
 from wambench.profile.latency.nvidia import GpuReader, GpuReading, Process
 
-READ_SECONDS = 0.5  # between two readings while something runs
+READ_SECONDS = 1.0  # between two readings while something runs
+MOST_READINGS = 60  # that a record keeps of what was read meanwhile
 
 
 class Device(Frozen):
@@ -119,7 +120,7 @@ class Watch:
         """All that was read so far."""
         return Environment(
             before=self.before,
-            during=tuple(self._during),
+            during=_thinned(self._during),
             after=self.read(),
             own_processes=own_processes,
             other_cpu_share=round(self._others.share(), 3),
@@ -128,6 +129,26 @@ class Watch:
     def _run(self) -> None:
         while not self._stop.wait(self._every):
             self._during.append(self.read())
+
+
+def _thinned(readings: Sequence[Reading]) -> tuple[Reading, ...]:
+    """Evenly fewer readings, and of those left out the ones with most processes or throttling."""
+    every = -(-len(readings) // MOST_READINGS) or 1
+    kept = list(readings[::every])
+    telling = [reading for reading in readings if reading.gpu]
+    for weight in (_throttles, _processes):
+        most = max(telling, key=weight, default=None)
+        if most is not None and most not in kept:
+            kept.append(most)
+    return tuple(sorted(kept, key=lambda reading: reading.second))
+
+
+def _throttles(reading: Reading) -> int:
+    return len(reading.gpu.throttled) if reading.gpu else 0
+
+
+def _processes(reading: Reading) -> int:
+    return len(reading.gpu.processes) if reading.gpu else 0
 
 
 class _OtherPrograms:

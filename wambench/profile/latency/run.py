@@ -21,6 +21,7 @@ from wambench.profile.latency.hosts import Host
 from wambench.profile.latency.messages import Prepared
 from wambench.profile.latency.nvidia import GpuReader
 from wambench.profile.latency.protocol import SCOPES, TEXTS, LatencyProtocol, Mode, Scope, Text
+from wambench.profile.latency.ratios import ratio_of
 from wambench.profile.latency.records import (
     LatencyRecord,
     Ratio,
@@ -287,18 +288,6 @@ class Audit:
     def _capacity_gb(self) -> float:
         total = self.gpu.card().memory_gb if self.gpu else psutil.virtual_memory().available / 1e9
         return FREE_SHARE * total
-
-
-def ratio_of(ours: Times, theirs: Times, rules: LatencyProtocol) -> Ratio:
-    """Median over median, with an interval over paired blocks."""
-    found = statistics.ratio(ours.steady_samples, theirs.steady_samples, resamples=rules.resamples)
-    is_cpu = ours.steady_samples is ours.cpu_samples
-    return Ratio(
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        clock="cpu" if is_cpu else ours.clock,
-    )
 
 
 def _median(blocks: Sequence[Sequence[Timed]], scope: Scope) -> float:
