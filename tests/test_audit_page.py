@@ -15,6 +15,7 @@ import pytest
 from analysis.audit import command, costs, sensitivity, writing
 from analysis.audit.page import Audit, render
 from analysis.audit.tables import NOTHING, Column, Table
+from analysis.claims import counts
 from analysis.claims.costs import Costs
 from analysis.claims.ledger import Evidence, ledger
 from analysis.claims.published import load
@@ -313,11 +314,13 @@ def test_a_policy_that_cannot_be_counted_is_named(monkeypatch: pytest.MonkeyPatc
             raise UserError("no such thing; mend it")
         return counted(policy, "nano")
 
+    counts._counted.cache_clear()
     monkeypatch.setattr("wambench.profile.flops.count", count)
     monkeypatch.setattr(command, "GEOMETRIES", {"nano": ("own",)})
     found, unusable = command.count_all()
     assert unusable == ["nano-fastwam (own): no such thing; mend it"]
     assert "nano-fastwam" not in {one.policy for one in found["nano"]["own"]}
+    counts._counted.cache_clear()
 
 
 def test_the_command_writes_or_refuses(

@@ -13,6 +13,7 @@ from analysis.audit import sensitivity
 from analysis.audit.page import Audit, render
 from analysis.audit.writing import as_csv, as_json, as_latex, document
 from analysis.claims.command import Results, Runs, folder_of
+from analysis.claims.counts import counted
 from analysis.claims.ledger import evidence_here, ledger
 from analysis.claims.published import load
 from wambench import plugins
@@ -69,19 +70,17 @@ def gather(results: Path | None, runs: Sequence[Path]) -> Audit:
 
 def count_all() -> tuple[Mapping[str, Mapping[str, Sequence[PolicyCount]]], Sequence[str]]:
     """Count every policy with weights: track -> geometry -> counts, and what cannot be counted."""
-    from wambench.profile.flops import count
-
     found: dict[str, dict[str, list[PolicyCount]]] = {}
     unusable = []
     for track, geometries in GEOMETRIES.items():
         for geometry in geometries:
             for name in _having(track, geometry):
                 try:
-                    counted = count(name, {}, None if geometry == "own" else geometry)
+                    one = counted(name, None if geometry == "own" else geometry)
                 except UserError as error:
                     unusable.append(f"{name} ({geometry}): {error}")
                     continue
-                found.setdefault(track, {}).setdefault(geometry, []).append(counted)
+                found.setdefault(track, {}).setdefault(geometry, []).append(one)
     return found, unusable
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analysis.audit.tables import Cell, Column, Table
+from analysis.claims.costs import Reading
+from analysis.claims.latency import is_of
+from wambench.profile.latency.records import LatencyRecord
 from wambench.profile.records import PolicyCount
 from wambench.profile.roofline import GPUS, predict
 
@@ -142,12 +145,18 @@ def _ratio(one: PolicyCount, editor: PolicyCount, geometry: str) -> Mapping[str,
     }
 
 
-def roofline(counts: Sequence[PolicyCount], geometry: str) -> Table:
-    """What named GPUs could do; published track only, without text and decode."""
+def roofline(
+    counts: Sequence[PolicyCount], geometry: str, records: Sequence[LatencyRecord] = ()
+) -> Table:
+    """What named GPUs could do, and what was measured on one; published track only.
+
+    Predictions are without text and decode; kernels are measured with the text at hand.
+    """
     rows: list[Mapping[str, Cell]] = []
     for gpu in GPUS:
         for found in counts:
             guess = predict(found, gpu)
+            measured = _measured_ms(found, gpu, geometry, records)
             rows.append(
                 {
                     "gpu": f"{gpu}, predicted",
@@ -156,6 +165,8 @@ def roofline(counts: Sequence[PolicyCount], geometry: str) -> Table:
                     "graph_ms": guess.graph_ms,
                     "eager_ms": guess.eager_ms,
                     "bound": guess.bound,
+                    "measured_ms": measured,
+                    "share": 100 * guess.ideal_ms / measured if measured else None,
                 }
             )
     return Table(
@@ -168,15 +179,31 @@ def roofline(counts: Sequence[PolicyCount], geometry: str) -> Table:
             Column("graph_ms", "CUDA graph, predicted", 1),
             Column("eager_ms", "eager, predicted", 1),
             Column("bound", "Eager is bound by"),
+            Column("measured_ms", "measured, eager", 1),
+            Column("share", "% of ideal achieved", 0),
         ],
         rows=rows,
         command="wambench audit page",
         note="A roofline, no measurement: without text and decode. ideal: peak compute or "
         "weight reads, whichever is slower; graph: every kernel by itself; eager: as fast as a "
-        "CPU issues kernels.",
+        "CPU issues kernels. measured: median of kernels with the text at hand, decoding included.",
         group="gpu",
         track="published",
     )
+
+
+def _measured_ms(
+    found: PolicyCount, gpu: str, geometry: str, records: Sequence[LatencyRecord]
+) -> float | None:
+    """Median of the released policy's steps on that GPU in eager mode, if it was measured."""
+    reading = Reading(policy=found.policy)
+    names = {geometry, "own"} if geometry == "libero" else {geometry}
+    for record in records:
+        times = record.times("kernels", "warm")
+        is_there = gpu in record.device.name and record.geometry in names
+        if times and is_there and is_of(record, reading):
+            return times.p50_ms
+    return None
 
 
 def _agreement(found: PolicyCount) -> str:

@@ -74,7 +74,7 @@ def _times(device: str, track: str, records: Sequence[LatencyRecord]) -> Table:
             Column("ratio", "Over the reference", 2),
             Column("ratio_low", "from", 2),
             Column("ratio_high", "to", 2),
-            Column("clock", "Clock of the ratio"),
+            Column("clock", "its clock"),
         ],
         rows=rows,
         command=f"{COMMAND} {' '.join(dict.fromkeys(record.policy for record in records))}",

@@ -45,7 +45,9 @@ class Audit:
     def predictions(self) -> list[Table]:
         """Rooflines of the published track."""
         published = self.counts.get("published", {})
-        return [costs.roofline(published[name], name) for name in published if published[name]]
+        return [
+            costs.roofline(found, name, self.records) for name, found in published.items() if found
+        ]
 
     def tables(self) -> list[Table]:
         """All tables, as they are written to files."""

@@ -51,14 +51,18 @@ def draw(curve: Curve, claimed: float = CLAIMED) -> str:
             axes.set_xscale("log")
         low, high = (end(end(r) for r in curve.ratios.values()) for end in (min, max))
         axes.set_ylim(min(low, 0.5) * 0.8, max(high, claimed) * 1.5)
-        for level, words in ((1.0, "as much as ImageWAM"), (claimed, f"the claim: {claimed:g} x")):
+        for level, words, at in (
+            (1.0, "as much as ImageWAM", 1.0),
+            (claimed, f"the claim: {claimed:g} x", 0.01),
+        ):
             axes.axhline(level, color=INK, linewidth=0.8, linestyle=":")
             axes.annotate(
-                words, (1, level), xycoords=("axes fraction", "data"), ha="right", va="bottom",
-                fontsize=8, color=INK,
+                words, (at, level), xycoords=("axes fraction", "data"), va="bottom",
+                ha="right" if at == 1 else "left",
+                fontsize=9, color=INK,
             )  # fmt: skip
         axes.axvline(curve.released, color=INK, linewidth=0.6, alpha=0.4)
-        axes.set_xticks(curve.at, [f"{at:.0f}" for at in curve.at], fontsize=8)
+        axes.set_xticks(curve.at, [f"{at:.0f}" for at in curve.at], fontsize=9)
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
         ticks = [t for t in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50) if low * 0.7 < t < high * 1.5]
@@ -66,7 +70,9 @@ def draw(curve: Curve, claimed: float = CLAIMED) -> str:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel(curve.axis)
         axes.set_ylabel("FLOPs / ImageWAM's")
-        axes.legend(frameon=False, fontsize=8, loc="upper left", labelcolor=INK)
+        figure.legend(
+            frameon=False, fontsize=9, loc="outside upper center", ncols=3, labelcolor=INK
+        )
         for item in (*axes.spines.values(),):
             item.set_color(INK)
         axes.spines[["top", "right"]].set_visible(False)

@@ -69,7 +69,7 @@ def curves(readings: Readings, costs: Costs) -> list[Curve]:
             FRAMES,
             9,
             _over(frames, readings, costs),
-            "Without imagination there is no clip.",
+            "The plain model imagines no clip, so nothing changes for it.",
         ),
         Curve(
             "text",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 from analysis.claims import arithmetic, latency, policies, ratios, success, table5
 from analysis.claims.costs import Costs, Reading
+from analysis.claims.counts import counted
 from analysis.claims.published import Published, Readings, numbers
 from analysis.claims.rows import Kind, Row
 
@@ -81,7 +82,7 @@ def evidence_here(results: Path | None, runs: Sequence[Path], readings: Readings
         released=policies.released_pictures(reading.policy for reading in readers),
         records=records_under(results),
         scores=success.scores(runs),
-        predict=cache_by_policy(predicted),
+        predict=predicted,
     )
 
 
@@ -100,27 +101,13 @@ def records_under(results: Path | None) -> Sequence[LatencyRecord]:
 
 def predicted(reading: Reading) -> str:
     """Roofline of the paper's GPU at the paper's geometry, without text and decode."""
-    from wambench.profile.flops import count
     from wambench.profile.roofline import predict
 
-    found = predict(count(reading.policy, reading.options, latency.FITTED), PREDICTED_GPU)
+    found = predict(counted(reading.policy, latency.FITTED, reading.options), PREDICTED_GPU)
     return (
         f"predicted, {PREDICTED_GPU}: ideal {found.ideal_ms:.0f}, graph {found.graph_ms:.0f}, "
         f"eager {found.eager_ms:.0f} ms"
     )
-
-
-def cache_by_policy(predict: latency.Predict) -> latency.Predict:
-    """Ask once for each policy with options; the mode does not matter to a prediction."""
-    known: dict[str, str] = {}
-
-    def ask(reading: Reading) -> str:
-        key = repr((reading.policy, sorted(reading.options.items())))
-        if key not in known:
-            known[key] = predict(reading)
-        return known[key]
-
-    return ask
 
 
 def summary(rows: Iterable[Row]) -> Mapping[str, int]:

@@ -73,12 +73,17 @@ def _findings(
                     continue
                 out.append(
                     Finding(
-                        condition=f"{picture_name(picture)}, {preset}, {scope}",
+                        condition=f"{picture_name(picture)}, {preset}, {_in_words(scope)}",
                         value=ratio(costs, baseline, readings.editor, condition, scope),
                         assumed=preset == "released" and picture in released,
                     )
                 )
     return out
+
+
+def _in_words(scope: Scope) -> str:
+    """A scope, with what is easily overlooked; it is listed only where something is decoded."""
+    return f"{scope}, the unused video's decoding counted" if scope == "without text" else scope
 
 
 def _share_row(
@@ -155,7 +160,10 @@ def _why(judged: Judgement, found: Sequence[Finding], before: str, unit: str) ->
         f"{significant(low)} to {significant(high)} over {len(found)} conditions"
     )
     if judged.verdict == "reproduced only under":
-        return f"{sentence}, {len(judged.fitting)} of which bear the claim out."
+        fitting = len(judged.fitting)
+        return (
+            f"{sentence}, {fitting} of which {'bears' if fitting == 1 else 'bear'} the claim out."
+        )
     if high < (0 if unit == "%" else 1):
         return f"{sentence}: it needs fewer FLOPs than ImageWAM everywhere."
     return f"{sentence}."
