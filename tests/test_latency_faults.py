@@ -11,9 +11,15 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.nano.config import NANO
+from baselines.nano.trained import Trained, write_trained
+from baselines.training.data.dataset import Demonstrations
+from baselines.training.trainer import Trainer
 from tests.conftest import Install
 from tests.test_latency import STRANGER
+from tests.test_training import episode, recipe
 from wambench import plugins
+from wambench.profile.flops import count as count_policy
 from wambench.profile.latency import statistics
 from wambench.profile.latency.bench import Bench
 from wambench.profile.latency.choice import Choice
@@ -622,3 +628,45 @@ def test_a_watch_reads_while_something_runs() -> None:
     seen = watch.environment(1)
     seconds = [reading.second for reading in seen.readings]
     assert seconds == sorted(seconds) and 0 <= seen.other_cpu_share <= 1
+
+
+def test_a_nano_policy_measured_and_counted_agree(tmp_path: Path) -> None:
+    """A real model, its real count: the same steps, the same FLOPs, no fault between them."""
+    file = nano_weights("nano-fastwam-idm", tmp_path)
+    options = {"weights": str(file)}
+    spec = plugins.make_policy("nano-fastwam-idm", options).spec
+    choice = Choice("nano", "nano-fastwam-idm", options, spec, "", "own", None, 0)
+    few = {"calls": 5, "least_calls": 5, "stage_calls": 1, "warm_up_most_calls": 10}
+    rules = RULES.model_copy(update=few)
+    [record] = Audit(rules, "eager", tmp_path, LocalHost, scopes=("kernels",)).run([choice])
+    counted = count_policy("nano-fastwam-idm", options)
+    assert record.work.program_flops and record.work.program_flops["cold"] == counted.flops
+    assert record.work.act_calls["cold"] == {s.stage: s.calls for s in counted.stages}
+    assert count_faults(record, counted) == []
+    stages = {
+        s.stage: s.model_copy(update={"calls": 1, "flops": s.flops // s.calls})
+        for s in counted.stages
+    }
+    one = counted.model_copy(update={"stages": tuple(stages.values())})
+    assert codes(count_faults(record, one)) == ["one-step-for-the-call"]
+
+
+def nano_weights(name: str, folder: Path) -> Path:
+    """Weights as the trainer writes them, after no step."""
+    episodes = tuple(episode(number) for number in range(3))
+    demos = Demonstrations(
+        cameras=("agentview", "wrist"), size=(64, 64), train=episodes[:2],
+        validation=episodes[2:],
+    )  # fmt: skip
+    (folder / "training").mkdir()
+    trainer = Trainer(NANO[name], recipe(name), demos, folder / "training")
+    file = folder / "weights.safetensors"
+    write_trained(
+        file,
+        Trained(
+            config=trainer.config, recipe=trainer.recipe.model_dump(mode="json"),
+            statistics=trainer.statistics, vocabulary=trainer.vocabulary,
+            facts={"step": 0, "instructions": ["go to the light"]}, tensors=trainer.ema.values,
+        ),
+    )  # fmt: skip
+    return file

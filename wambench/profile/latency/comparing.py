@@ -72,7 +72,7 @@ def mac_for_flop(record: LatencyRecord, count: PolicyCount) -> list[Fault]:
             sentence=f"{what}: {said:,} by the count, {found:,} by torch: a multiply-add is two",
         )
         for what, said, found in pairs
-        if _near(2 * said, found) or _near(said, 2 * found)
+        if said and found and (_near(2 * said, found) or _near(said, 2 * found))
     ]
 
 
