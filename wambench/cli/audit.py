@@ -44,10 +44,10 @@ def flops(
 
     Example: wambench audit flops imagewam-4b fastwam-idm --geometry paper
     """
-    from wambench.profile.flops import count
+    from wambench.profile.flops import count_all
 
-    chosen = policies or published(geometry)
-    counts = [count(name, _options(name, preset), geometry, with_fvcore=fvcore) for name in chosen]
+    chosen = [(name, _options(name, preset)) for name in policies or published(geometry)]
+    counts = count_all(chosen, geometry, with_fvcore=fvcore)
     ratios = _ratios(counts, against)
     if json:
         print_json(

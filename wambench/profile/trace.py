@@ -73,7 +73,8 @@ def trace(call: Callable[[], object], weights: Mapping[int, int]) -> Traced:
     traced = Traced()
     read: set[int] = set()
     operations = _Operations(traced, weights, read)
-    with torch.inference_mode(), counter() as counted, _Attention(traced), operations:
+    # torch's counter sees an operation first, takes composite ones apart, and hands it on.
+    with torch.inference_mode(), _Attention(traced), operations, counter() as counted:
         call()
     traced.weight_bytes = sum(weights[key] for key in read)
     traced.counted_flops = counted.get_total_flops()
@@ -101,11 +102,6 @@ class _Operations(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        if func._overloadpacket not in flop_registry:
-            with self:  # inference mode hands over composite functions whole
-                parts = func.decompose(*args, **kwargs)
-            if parts is not NotImplemented:
-                return parts
         out = func(*args, **kwargs)
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         self._read.update(id(leaf) for leaf in inputs if id(leaf) in self._weights)
