@@ -1,11 +1,12 @@
-# make sweep | test | test-slow | bench | check  (each sets everything up first; no root, no GPU)
+# make sweep | audit | test | test-slow | bench | check  (each sets everything up first; no root, no
+# GPU); make audit-gpu measures the published policies on a GPU of 80 GB.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup sweep test test-slow bench check golden clean
+.PHONY: setup sweep audit audit-gpu test test-slow bench check golden clean
 
 setup: $(STAMP)
 
@@ -26,6 +27,19 @@ $(STAMP): pyproject.toml constraints.txt
 sweep: setup
 	$(BIN)/wambench sweep sweeps/quick.yaml --out runs/quick
 	$(BIN)/wambench report runs/quick
+
+NANO := nano-imagewam nano-fastwam nano-fastwam-joint nano-fastwam-idm nano-pi0 nano-oft
+PUBLISHED := imagewam-4b fastwam fastwam-joint fastwam-idm pi0 openvla-oft imagewam-9b
+
+# Latency does not depend on what the weights are, so untrained ones will do.
+audit: setup
+	$(BIN)/wambench audit latency $(NANO) --quick --option untrained=0
+	$(BIN)/wambench audit page --out runs/audit
+
+audit-gpu: setup
+	$(BIN)/wambench audit latency $(PUBLISHED) --quick --geometry libero
+	$(BIN)/wambench audit latency $(PUBLISHED) --quick --geometry libero --mode graph
+	$(BIN)/wambench audit page --out runs/audit
 
 test: setup
 	$(BIN)/pytest

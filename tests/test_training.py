@@ -137,7 +137,7 @@ def test_trained_weights_make_a_policy(name: str, demos: Demonstrations, tmp_pat
         Trained(
             config=trainer.config, recipe=trainer.recipe.model_dump(mode="json"),
             statistics=trainer.statistics, vocabulary=trainer.vocabulary,
-            facts={"step": 0, "instructions": ["go to the light", "to the light go"]},
+            facts={"step": 3, "instructions": ["go to the light", "to the light go"]},
             tensors=trainer.ema.values,
         ),
     )  # fmt: skip
@@ -145,6 +145,9 @@ def test_trained_weights_make_a_policy(name: str, demos: Demonstrations, tmp_pat
     assert again.config == NANO[name] and again.vocabulary.words == ("go", "light", "the", "to")
     assert all(torch.equal(again.tensors[n], t) for n, t in trainer.ema.values.items())
     policy = NanoPolicy(NANO[name], NanoOptions(weights=path))
+    assert policy.config()["trained"] == {
+        "steps": 6, "batch_size": 4, "seed": 0, "step": 3, "samples": 12,
+    }  # fmt: skip
     assert policy.obstacles() == () and len(policy.fingerprint()["weights"]) == 32
     policy.load()
     seen = [observation(seed, "go to the light", 64) for seed in range(3)]
@@ -164,6 +167,15 @@ def test_trained_weights_make_a_policy(name: str, demos: Demonstrations, tmp_pat
     for heard, is_equal in ((same, True), (swapped, False)):
         heard.load()
         assert np.array_equal(heard.act(seen[:1])[0], together[0]) == is_equal
+    untrained = [
+        NanoPolicy(NANO[name], NanoOptions(weights=path, untrained=seed)) for seed in (1, 1, 2)
+    ]
+    chunks = []
+    for control in untrained:
+        control.load()
+        chunks.append(control.act(seen[:1])[0])
+    assert np.array_equal(chunks[0], chunks[1]) and not np.array_equal(chunks[0], chunks[2])
+    assert not np.array_equal(chunks[0], together[0])
     other = next(n for n in NANO if NANO[n].kind != NANO[name].kind)
     with pytest.raises(UserError, match="holds"):
         NanoPolicy(NANO[other], NanoOptions(weights=path)).load()
@@ -177,3 +189,13 @@ def test_shifts_move_a_cameras_frames_together() -> None:
     together = shifted(one, 3, torch.Generator().manual_seed(0))
     assert torch.equal(together[:, 0], together[:, 2])
     assert torch.equal(shifted(frames, 0, torch.Generator()), frames)
+
+
+@pytest.mark.parametrize("name", NANO)
+def test_an_untrained_policy_needs_no_file(name: str, tmp_path: Path) -> None:
+    bare = NanoPolicy(NANO[name], NanoOptions(weights=tmp_path / "none", untrained=0))
+    assert bare.obstacles() == () and bare.fingerprint()["weights"] == "none"
+    assert bare.config()["trained"] == {}
+    bare.load()
+    chunk = bare.act([observation(0, "go", 64)])[0]
+    assert chunk.shape == (16, 7) and np.isfinite(chunk).all()

@@ -18,6 +18,7 @@ from baselines.core.policy import source_hash
 from baselines.core.robots import LIBERO, unchanged
 from baselines.nano.config import NANO, REPLAN, SIDE, TEXT_LENGTH, NanoConfig
 from baselines.nano.cost import flops
+from baselines.nano.facts import training_facts
 from baselines.nano.vocabulary import Vocabulary
 from wambench import Needs, Observation, Policy, PolicySpec, UserError
 from wambench.contract import Frozen
@@ -50,6 +51,12 @@ class NanoOptions(Frozen):
         ge=0,
         description="a control: hear the instruction so many places further in the sorted list of "
         "those it was trained on; whoever reads language must then fail",
+    )
+    untrained: int | None = Field(
+        default=None,
+        ge=0,
+        description="a control: random weights of this seed; statistics and words are those of the "
+        "weights file, if there is one",
     )
 
 
@@ -93,26 +100,31 @@ class NanoPolicy(Policy):
 
     def obstacles(self) -> Sequence[str]:
         """Weights that are not there."""
-        return () if self.path.is_file() else (f"no weights {self.path.name}: train them",)
+        if self.path.is_file() or self.options.untrained is not None:
+            return ()
+        return (f"no weights {self.path.name}: train them",)
 
     def config(self) -> Mapping[str, Any]:
-        """The preset and the options."""
+        """The preset, the options, and how the weights were trained."""
         return {
             "preset": self.nano.model_dump(mode="json"),
             "options": self.options.model_dump(mode="json"),
+            "trained": {} if self.options.untrained is not None else training_facts(self.path),
         }
 
     def fingerprint(self) -> Mapping[str, str]:
         """Hashes of weights and source; UserError if the weights are not there."""
         from baselines.core.checkpoints.hashing import file_hash
 
+        families = ("baselines.imagewam", "baselines.videowam", "baselines.vla")
+        code = source_hash("baselines.core", "baselines.nano", *families)
+        if self._is_bare():
+            return {"weights": "none", "code": code}
         if not self.path.is_file():
             raise UserError(
                 f"policy {self.nano.name!r}: no weights in {str(self.path)!r}; train them with "
                 f"'wambench train {self.nano.name}' and name them as option weights"
             )
-        families = ("baselines.imagewam", "baselines.videowam", "baselines.vla")
-        code = source_hash("baselines.core", "baselines.nano", *families)
         return {"weights": file_hash(self.path), "code": code}
 
     def load(self) -> None:
@@ -122,19 +134,40 @@ class NanoPolicy(Policy):
         from baselines.nano.models import make
         from baselines.nano.trained import read_trained
 
+        torch.set_num_threads(1)  # sums then have one order, whatever else runs
+        if self._is_bare():
+            model = self._random_model()
+            self._ready = self._made_ready(model, torch.device("cpu"), Vocabulary(()), None, None)
+            return
         trained = read_trained(self.path)
         if trained.config.name != self.nano.name:
             raise UserError(
                 f"{str(self.path)!r} holds {trained.config.name}, not {self.nano.name}; "
                 "name the right file"
             )
-        torch.set_num_threads(1)  # sums then have one order, whatever else runs
-        model = make(trained.config).eval()
-        model.load_state_dict(trained.tensors, strict=False)
+        model, tensors = make(trained.config).eval(), trained.tensors
+        if self.options.untrained is not None:
+            # What is computed from the data, and not learned, stays.
+            model = self._random_model()
+            tensors = {k: v for k, v in tensors.items() if not model.get_parameter(k).requires_grad}
+        model.load_state_dict(tensors, strict=False)
         self._ready = self._made_ready(
             model, torch.device("cpu"), trained.vocabulary, trained.statistics,
             trained.facts.get("instructions", []),
         )  # fmt: skip
+
+    def _is_bare(self) -> bool:
+        """Whether it is to be untrained, and has no weights file to take statistics from."""
+        return self.options.untrained is not None and not self.path.is_file()
+
+    def _random_model(self) -> NanoModel:
+        import torch
+
+        from baselines.nano.models import make
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.options.untrained or 0)
+            return make(self.nano).eval()
 
     def _made_ready(
         self,

@@ -1,0 +1,32 @@
+"""What a weights file says of its training, read without torch; for listings and passports."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+
+FROM_RECIPE = ("steps", "batch_size", "seed")
+FROM_FACTS = ("step", "episodes", "data_hash", "cpu_seconds", "weights_hash", "command")
+
+
+def training_facts(path: Path) -> Mapping[str, Any]:
+    """Steps, samples, CPU seconds, data and seed; empty for a file that does not tell them.
+
+    ``steps`` are those of the whole schedule, ``step`` those after which the weights were taken,
+    ``samples`` the demonstrations' steps seen until then, repeated ones included.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+        recipe, facts = json.loads(metadata["recipe"]), json.loads(metadata["facts"])
+        found = {name: recipe[name] for name in FROM_RECIPE}
+        found |= {name: facts[name] for name in FROM_FACTS if name in facts}
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return {}
+    if "step" in found:
+        found["samples"] = found["step"] * found["batch_size"]
+    return found
