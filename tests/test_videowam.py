@@ -16,7 +16,6 @@ import torch
 from diffusers.models.transformers.transformer_wan import WanTransformer3DModel
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from baselines.core.build import on_meta, parameter_count
 from baselines.core.checkpoints.loading import load_into
@@ -26,7 +25,6 @@ from baselines.videowam import components
 from baselines.videowam.blocks import embed_time, read_text
 from baselines.videowam.config import (
     BEST_EXACT,
-    LIBERO,
     PRESETS,
     RELEASED,
     FastWamConfig,
@@ -507,84 +505,6 @@ def test_published_sizes(name: str) -> None:
 def test_published_tokens() -> None:
     assert (PRESETS["libero"].latent_frames, PRESETS["libero"].frame_tokens) == (3, 98)
     assert (PRESETS["robotwin"].latent_frames, PRESETS["robotwin"].frame_tokens) == (3, 120)
-
-
-def meta_inputs(config: FastWamConfig) -> dict[str, Tensor]:
-    def empty(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:
-        return torch.empty(1, *shape, dtype=dtype, device="meta")
-
-    return {
-        "proprio": empty(config.proprio_dim),
-        "noise_action": empty(config.horizon, config.action_dim),
-        "noise_video": empty(*config.latent_shape),
-        "image": empty(3, *config.image_size),
-        "text_ids": empty(config.text_length, dtype=torch.long),
-        "text_valid": empty(config.text_length, dtype=torch.bool),
-    }
-
-
-def flops(mode: Mode, options: Options) -> dict[str, list[int]]:
-    """FLOPs of the calls of every stage at LIBERO's published size, 1 MAC = 2.
-
-    Flow steps are alike, so only the first of each kind is run.
-    """
-    state = State(**meta_inputs(LIBERO))
-    found: dict[str, list[int]] = {}
-    for step in PROGRAMS[mode](published("libero").to(torch.bfloat16), options).steps:
-        if step.stage in found and step.stage in ("imagine", "act"):
-            continue
-        with FlopCounterMode(display=False) as counter, torch.inference_mode():
-            step.run(state)
-        found.setdefault(step.stage, []).append(counter.get_total_flops())
-    assert state.action.shape == (1, 32, 7) and state.action.dtype == torch.bfloat16
-    return found
-
-
-PROPRIO_FLOPS = 2 * 8 * 4096
-
-
-def test_released_flops_at_published_size() -> None:
-    """The integers that were counted on the authors' modules and on the VAE and UMT5."""
-    text, vision = 1_191_853_424_640, 466_403_180_544 + PROPRIO_FLOPS
-    assert flops("plain", RELEASED) == {
-        "text": [text],
-        "vision": [vision],
-        "prefill": [1_024_043_630_592],
-        "act": [act_flops(98)],
-    }
-    imagine, head = 2_790_182_633_472, 2 * 294 * 3072 * 192
-    assert flops("idm", RELEASED) == {
-        "text": [text],
-        "vision": [vision],
-        "imagine": [imagine],
-        "prefill": [imagine - head],
-        "act": [act_flops(294)],
-        "decode": [17_054_668_861_440],
-    }
-    # One pass of both, in which 294 video queries are scored against 32 action keys and masked.
-    joint = flops("joint", RELEASED)
-    head = 2 * 32 * 1024 * 7
-    assert joint["imagine"] == [2_901_427_765_248 - head] and joint["act"] == [head]
-    apart = flops("joint", RELEASED.model_copy(update={"masked_corner": False}))
-    corner = 30 * 2 * 2 * 294 * 32 * 3072
-    assert apart["imagine"] == [imagine] and apart["act"] == [act_flops(294)]
-    assert imagine + act_flops(294) + corner == 2_901_427_765_248
-
-
-def act_flops(seen: int) -> int:
-    """An action step, from the published one over 294 video tokens."""
-    return 107_776_966_656 - 30 * 2 * 2 * 32 * (294 - seen) * 3072
-
-
-def test_best_exact_flops_at_published_size() -> None:
-    """Trillions of a warm inference: the text encoder is not run, nor the VAE's decoder."""
-    best = flops("idm", BEST_EXACT)
-    _, first_frame, clip = best["prefill"]
-    assert first_frame < 1_024_043_630_592 and clip < 2_790_182_633_472 * 2 / 3
-    calls = PROGRAMS["idm"](published("libero"), BEST_EXACT).calls(warm_text=True)
-    assert set(calls) == {"vision", "prefill", "imagine", "act"}
-    total = best["vision"][0] + sum(best["prefill"]) + 10 * (best["imagine"][0] + best["act"][0])
-    assert 20e12 < total < 21.2e12  # 32.2e12 as released
 
 
 def test_layout_covers_model_and_checkpoint() -> None:
