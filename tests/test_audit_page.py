@@ -314,13 +314,17 @@ def test_a_policy_that_cannot_be_counted_is_named(monkeypatch: pytest.MonkeyPatc
             raise UserError("no such thing; mend it")
         return counted(policy, "nano")
 
-    counts._counted.cache_clear()
+    def count_all(policies: object, geometry: str | None) -> Sequence[PolicyCount]:
+        raise UserError("no such thing; mend it")
+
+    counts.forget()
     monkeypatch.setattr("wambench.profile.flops.count", count)
+    monkeypatch.setattr("wambench.profile.flops.count_all", count_all)
     monkeypatch.setattr(command, "GEOMETRIES", {"nano": ("own",)})
     found, unusable = command.count_all()
     assert unusable == ["nano-fastwam (own): no such thing; mend it"]
     assert "nano-fastwam" not in {one.policy for one in found["nano"]["own"]}
-    counts._counted.cache_clear()
+    counts.forget()
 
 
 def test_the_command_writes_or_refuses(

@@ -13,7 +13,7 @@ from analysis.audit import sensitivity
 from analysis.audit.page import Audit, render
 from analysis.audit.writing import as_csv, as_json, as_latex, document
 from analysis.claims.command import Results, Runs, folder_of
-from analysis.claims.counts import counted
+from analysis.claims.counts import counted_all
 from analysis.claims.ledger import evidence_here, ledger
 from analysis.claims.published import load
 from wambench import plugins
@@ -56,11 +56,10 @@ def gather(results: Path | None, runs: Sequence[Path]) -> Audit:
     own = folder / "published" if folder else None
     published, readings = load(own if own and own.is_dir() else None)
     evidence = evidence_here(folder, runs, readings)
-    rows = ledger(published, readings, evidence)
-    counts, unusable = count_all()
+    counts, unusable = count_all()  # before the ledger, whose predictions need some of them
     return Audit(
         source=published.source,
-        rows=rows,
+        rows=ledger(published, readings, evidence),
         counts=counts,
         records=evidence.records,
         curves=sensitivity.curves(readings, evidence.costs),
@@ -70,17 +69,15 @@ def gather(results: Path | None, runs: Sequence[Path]) -> Audit:
 
 def count_all() -> tuple[Mapping[str, Mapping[str, Sequence[PolicyCount]]], Sequence[str]]:
     """Count every policy with weights: track -> geometry -> counts, and what cannot be counted."""
-    found: dict[str, dict[str, list[PolicyCount]]] = {}
-    unusable = []
+    found: dict[str, dict[str, Sequence[PolicyCount]]] = {}
+    unusable: list[str] = []
     for track, geometries in GEOMETRIES.items():
         for geometry in geometries:
-            for name in _having(track, geometry):
-                try:
-                    one = counted(name, None if geometry == "own" else geometry)
-                except UserError as error:
-                    unusable.append(f"{name} ({geometry}): {error}")
-                    continue
-                found.setdefault(track, {}).setdefault(geometry, []).append(one)
+            names = _having(track, geometry)
+            counts, reasons = counted_all(names, None if geometry == "own" else geometry)
+            if counts:
+                found.setdefault(track, {})[geometry] = counts
+            unusable += reasons
     return found, unusable
 
 
