@@ -176,7 +176,7 @@ def test_attention_is_one_kernel_and_masked_places_count() -> None:
 class Flow:
     """A program of matrix products whose sizes are told: one per flow step."""
 
-    def __init__(self, sizes: list[int]) -> None:
+    def __init__(self, sizes: list[int], closed_form: list[int] | None = None) -> None:
         self.weight = nn.Linear(64, 64, device="meta")
         self.ran: list[int] = []
         steps = [Step("act", partial(self.step, i, size)) for i, size in enumerate(sizes)]
@@ -185,6 +185,7 @@ class Flow:
             state=lambda seen: self,
             components={"weight": self.weight},
             action=lambda state: torch.zeros(1, 1, 7),
+            flops=closed_form,
         )
 
     def step(self, index: int, size: int, state: Any) -> None:
@@ -200,6 +201,9 @@ def test_equal_steps_are_traced_once_and_counted_all() -> None:
     flow = Flow([3] * 10)
     assert flow.flops() == [2 * 3 * 64 * 64] * 10
     assert flow.ran == [0, 1, 9]
+    told = Flow([3] * 10, closed_form=[2 * 3 * 64 * 64] * 10)
+    assert told.flops() == [2 * 3 * 64 * 64] * 10
+    assert told.ran == [0, 1]
 
 
 @pytest.mark.parametrize("sizes", [[5, 3, 3, 3, 3, 3], [3, 3, 3, 3, 3, 5], [1, 2, 3, 4, 5, 6]])

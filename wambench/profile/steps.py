@@ -28,7 +28,8 @@ def trace_steps(
 
     Flow steps are one function called with one number after another. Once two calls in a row were
     alike, the next ones are taken to be so, too, up to the last, which is traced again; if that one
-    differs, all are traced.
+    differs, all are traced. Where closed forms say that calls are alike, two of them are enough
+    (the first may fill tables that later ones find).
 
     Returns:
         One count per step, and the finished state.
@@ -46,18 +47,21 @@ def _trace(
     steps, state = inference.program.steps, inference.state(seen)
     weights = weights_of(inference.components)
     last = {_function(step): i for i, step in enumerate(steps)}
-    so_far: dict[Hashable, list[Counted]] = {}
+    closed: Sequence[int | None] = inference.flops or [None] * len(steps)
+    so_far: dict[Hashable, list[int]] = {}  # indices of the steps that call a function
     out: list[Counted] = []
     is_sure = True
     for i, step in enumerate(steps):
         before = so_far.setdefault(_function(step), [])
-        is_known = len(before) > 1 and before[-1].traced == before[-2].traced
-        if skip and is_known and i != last[_function(step)]:
-            found = before[-1]
+        has_two = skip and len(before) > 1
+        is_told = has_two and closed[i] is not None and closed[i] == closed[before[-1]]
+        is_likely = has_two and out[before[-1]].traced == out[before[-2]].traced
+        if is_told or (is_likely and i != last[_function(step)]):
+            found = out[before[-1]]
         else:
             found = _look(step, state, weights, with_fvcore)
-            is_sure &= not is_known or found.traced == before[-1].traced
-        before.append(found)
+            is_sure &= not is_likely or found.traced == out[before[-1]].traced
+        before.append(i)
         out.append(found)
     return out, state, is_sure
 
