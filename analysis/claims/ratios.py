@@ -164,8 +164,9 @@ def _why(judged: Judgement, found: Sequence[Finding], before: str, unit: str) ->
         return (
             f"{sentence}, {fitting} of which {'bears' if fitting == 1 else 'bear'} the claim out."
         )
-    if high < (0 if unit == "%" else 1):
-        return f"{sentence}: it needs fewer FLOPs than ImageWAM everywhere."
+    cheaper = sum(one.value < (0 if unit == "%" else 1) for one in found)
+    if 2 * cheaper > len(found):
+        return f"{sentence}: under {cheaper} of them it needs fewer FLOPs than ImageWAM."
     return f"{sentence}."
 
 

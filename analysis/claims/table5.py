@@ -189,7 +189,7 @@ def _why(found: Found, readings: Readings, released: Mapping[Picture, str]) -> s
     ways = list(dict.fromkeys(fit.way for fit in found.fits))
     listed = "; or ".join(f"{way}, at {_areas(found.fits, way)}" for way in ways[:3])
     many = "One way" if len(ways) == 1 else f"{len(ways)} ways"
-    known = ", ".join(f"{picture_name(size)} ({whose})" for size, whose in released.items())
+    known = ", ".join(map(picture_name, released))
     none = all(fit.condition.picture not in released for fit in found.fits)
     where = "no released configuration has such a picture" if none else "released pictures"
     return (
