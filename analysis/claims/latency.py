@@ -11,6 +11,7 @@ from analysis.claims.ratios import share
 from analysis.claims.rows import Finding, Relation, Row, judge, significant
 
 if TYPE_CHECKING:
+    from wambench.profile.latency.protocol import Text
     from wambench.profile.latency.records import LatencyRecord
 
 COMMAND = "make audit-gpu, then wambench audit claims --kind latency"
@@ -68,27 +69,23 @@ def ratios(
     records: Sequence[LatencyRecord],
     hardware: str,
 ) -> list[Finding]:
-    """Baseline over editor, for every pair measured in turn with each other (one audit).
+    """Baseline over editor, for every pair measured in turn with each other on one device.
 
     Assumed is the paper's GPU; without text means with the instruction's encoding at hand.
     """
     from wambench.profile.latency.comparing import comparison_faults
-    from wambench.profile.latency.statistics import ratio
+    from wambench.profile.latency.ratios import measured_ratio
 
     out = []
     for ours in (record for record in records if is_of(record, editor)):
         for theirs in (record for record in records if is_of(record, baseline)):
-            if (ours.audit, ours.geometry) != (theirs.audit, theirs.geometry):
+            if (ours.device.name, ours.geometry) != (theirs.device.name, theirs.geometry):
                 continue
-            for text in ("warm", "cold"):
-                times = [record.times("policy", text) for record in (theirs, ours)]
-                if times[0] is None or times[1] is None:
+            texts: tuple[Text, ...] = ("warm", "cold")
+            for text in texts:
+                found = measured_ratio(theirs, ours, "policy", text)
+                if found is None:
                     continue
-                found = ratio(
-                    times[0].steady_samples,
-                    times[1].steady_samples,
-                    resamples=ours.rules.resamples,
-                )
                 flags = (*ours.flags, *theirs.flags, *comparison_faults(ours, theirs))
                 faults = {fault.code for fault in flags}
                 note = f", faults: {', '.join(sorted(faults))}" if faults else ""
@@ -127,7 +124,7 @@ def _headline(
         baseline=name,
         command=COMMAND,
         verdict="needs a GPU",
-        why="No GPU record of both policies in one audit is at hand.",
+        why="No GPU record of both policies, measured in turn, is at hand.",
     )
     speedup = quarter.model_copy(
         update={
