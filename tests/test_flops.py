@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.conftest import Install
-from tests.running import wambench
+from tests import running
+from tests.conftest import CommandLine, Install
 from wambench import plugins
 from wambench.errors import UserError
 from wambench.inference import Inference, Program, Step
@@ -93,13 +93,29 @@ def test_a_strangers_policy_is_counted_right(stranger: None) -> None:
 
 
 def test_the_command_counts_it_too(stranger: None) -> None:
-    out = wambench("audit", "flops", "mine", "nano-pi0", "--json")
+    out = running.wambench("audit", "flops", "mine", "nano-pi0", "--json")
     assert out.returncode == 0, out.stderr
     content = json.loads(out.stdout)
     assert "1 MAC = 2 FLOPs" in content["convention"]
     mine, nano = (PolicyCount.from_json(found) for found in content["policies"])
     assert mine.flops == content["policies"][0]["flops"] == STRANGERS_FLOPS
     assert nano.track == "nano" and nano.flops > 10 * mine.flops
+
+
+def test_the_paper_s_one_step_video_is_counted_by_an_option(wambench: CommandLine) -> None:
+    """Table 5 of the paper prints 13.21 TFLOPs; its neighbours 63.65 and 9.72 have tests too."""
+    command = ["audit", "flops", "fastwam-idm", "--geometry", "paper"]
+    out = wambench(*command, "--option", "video_steps=1", "--json")
+    (found,) = json.loads(out.out)["policies"]
+    assert found["flops_without_text_and_decode"] == pytest.approx(13.21e12, rel=0.01)
+    assert {stage["stage"]: stage["calls"] for stage in found["stages"]}["imagine"] == 1
+    for wrong, line in (
+        (["--option", "video_steps"], "--option 'video_steps' is not key=value"),
+        (["--against", "pi0"], "--against 'pi0' is not counted"),
+        (["--option", "video_stepz=1"], "has no option 'video_stepz'"),
+    ):
+        ended = wambench(*command, *wrong)
+        assert ended.code == 2 and line in ended.err and ended.err.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["random", "frozen"])

@@ -9,6 +9,7 @@ import typer
 
 from wambench import plugins
 from wambench.cli.audit_latency import latency
+from wambench.cli.options import PolicyOption, parsed
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError
 
@@ -32,9 +33,10 @@ def flops(
     geometry: Annotated[
         str | None, typer.Option(help="libero, robotwin, paper, …; without: each policy's own.")
     ] = None,
+    option: PolicyOption = None,
     against: Annotated[
-        str, typer.Option(help="The policy that ratios are formed with.")
-    ] = "imagewam-4b",
+        str | None, typer.Option(help="The policy that ratios are formed with; else the first.")
+    ] = None,
     fvcore: Annotated[bool, typer.Option(help="Count with fvcore too, where it can.")] = False,
     json: Json = False,
 ) -> None:
@@ -46,9 +48,13 @@ def flops(
     """
     from wambench.profile.flops import count_all
 
-    chosen = [(name, _options(name, preset)) for name in policies or published(geometry)]
+    names = policies or published(geometry)
+    base = against or names[0]
+    if base not in names:
+        raise UserError(f"--against {base!r} is not counted; name it among the policies")
+    chosen = [(name, _options(name, preset) | parsed(option or ())) for name in names]
     counts = count_all(chosen, geometry, with_fvcore=fvcore)
-    ratios = _ratios(counts, against)
+    ratios = _ratios(counts, counts[names.index(base)])
     if json:
         print_json(
             {
@@ -59,11 +65,11 @@ def flops(
         )
         return
     print("1 multiply-add = 2 FLOPs; TFLOPs of one inference, batch 1, all stages")
-    print_table([row for found in counts for row in _stage_rows(found)], list(_STAGE_COLUMNS))
+    columns = [*_STAGE_COLUMNS, "fvcore"] if fvcore else _STAGE_COLUMNS
+    print_table([row for found in counts for row in _stage_rows(found)], columns)
     print_table([_total_row(found) for found in counts], list(_TOTAL_COLUMNS))
-    if ratios:
-        print(f"divided by {against}:")
-        print_table([_shown(row) for row in ratios], list(ratios[0]))
+    print(f"divided by {base}:")
+    print_table([_shown(row) for row in ratios], list(ratios[0]))
 
 
 def published(geometry: str | None) -> Sequence[str]:
@@ -92,7 +98,7 @@ def published(geometry: str | None) -> Sequence[str]:
     ]
 
 
-def _options(name: str, preset: str) -> Mapping[str, Any]:
+def _options(name: str, preset: str) -> dict[str, Any]:
     """The preset, for policies that know presets."""
     known = plugins.make_policy(name, {}).config().get("options", {})
     return {"preset": preset} if "preset" in known else {}
@@ -116,6 +122,7 @@ def _stage_rows(found: PolicyCount) -> Sequence[Mapping[str, str]]:
             "moved_gb": f"{stage.moved_bytes / 1e9:.2f}",
             "weights_gb": f"{stage.weight_bytes / 1e9:.2f}",
             "agreement": _agreement(stage.flops, stage.counted_flops),
+            "fvcore": _fvcore(found.fvcore.get(stage.stage, "")),
         }
         for stage in found.stages
     ]
@@ -137,11 +144,8 @@ def _total_row(found: PolicyCount) -> Mapping[str, str]:
     }
 
 
-def _ratios(counts: Sequence[PolicyCount], against: str) -> Sequence[Mapping[str, Any]]:
-    """Every policy over ``against``; nothing if that was not counted."""
-    base = next((found for found in counts if found.policy == against), None)
-    if base is None:
-        return []
+def _ratios(counts: Sequence[PolicyCount], base: PolicyCount) -> Sequence[Mapping[str, Any]]:
+    """Every policy over ``base``."""
     names = ("flops", "flops_without_text", "flops_without_text_and_decode", "flops_per_action")
     return [
         {"policy": found.policy}
@@ -152,6 +156,10 @@ def _ratios(counts: Sequence[PolicyCount], against: str) -> Sequence[Mapping[str
 
 def _shown(row: Mapping[str, Any]) -> Mapping[str, str]:
     return {k: v if isinstance(v, str) else f"{v:.2f}" for k, v in row.items()}
+
+
+def _fvcore(opinion: int | str) -> str:
+    return opinion if isinstance(opinion, str) else _t(opinion)
 
 
 def _agreement(flops: int, counted: int) -> str:

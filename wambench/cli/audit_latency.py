@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-import yaml
 
+from wambench.cli.options import PolicyOption, parsed
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError, did_you_mean
 
@@ -34,9 +34,7 @@ def latency(
     preset: Annotated[
         str | None, typer.Option(help="released or best-exact, of policies that have presets.")
     ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="key=value, an option of all named policies.")
-    ] = None,
+    option: PolicyOption = None,
     scope: Annotated[
         list[str] | None,
         typer.Option(help="Measure only kernels, policy or served; may be repeated."),
@@ -66,7 +64,7 @@ def latency(
     from wambench.profile.latency.run import Audit
 
     rules = QUICK if quick else FULL
-    options = _options(option or [], preset)
+    options = ({"preset": preset} if preset else {}) | parsed(option or ())
     repeated = [name for name in policies if policies.count(name) > 1]
     if repeated:
         raise UserError(f"policy {repeated[0]!r} appears twice; name it once")
@@ -192,20 +190,6 @@ def _without_samples(record: LatencyRecord) -> dict[str, Any]:
     content["ms_per_action"] = record.ms_per_action()
     content["actions_per_second"] = record.actions_per_second()
     return content
-
-
-def _options(given: Sequence[str], preset: str | None) -> dict[str, Any]:
-    """Options of the command line; values as in YAML."""
-    found: dict[str, Any] = {"preset": preset} if preset else {}
-    for pair in given:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise UserError(f"--option {pair!r} is not key=value; write weights=file.safetensors")
-        try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError:
-            found[key] = value
-    return found
 
 
 @contextlib.contextmanager
