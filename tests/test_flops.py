@@ -100,6 +100,7 @@ def test_the_command_counts_it_too(stranger: None) -> None:
     mine, nano = (PolicyCount.from_json(found) for found in content["policies"])
     assert mine.flops == content["policies"][0]["flops"] == STRANGERS_FLOPS
     assert nano.track == "nano" and nano.flops > 10 * mine.flops
+    assert [row["policy"] for row in content["ratios"]] == ["mine"]  # tracks never mix
 
 
 def test_the_paper_s_one_step_video_is_counted_by_an_option(wambench: CommandLine) -> None:

@@ -70,6 +70,9 @@ def flops(
     print_table([_total_row(found) for found in counts], list(_TOTAL_COLUMNS))
     print(f"divided by {base}:")
     print_table([_shown(row) for row in ratios], list(ratios[0]))
+    compared = {row["policy"] for row in ratios}
+    if left_out := [name for name in names if name not in compared]:
+        print(f"no ratio for another track: {', '.join(left_out)}")
 
 
 def published(geometry: str | None) -> Sequence[str]:
@@ -145,12 +148,13 @@ def _total_row(found: PolicyCount) -> Mapping[str, str]:
 
 
 def _ratios(counts: Sequence[PolicyCount], base: PolicyCount) -> Sequence[Mapping[str, Any]]:
-    """Every policy over ``base``."""
+    """Every policy over ``base``, if it is on the same track: sizes of two tracks never mix."""
     names = ("flops", "flops_without_text", "flops_without_text_and_decode", "flops_per_action")
     return [
         {"policy": found.policy}
         | {name: getattr(found, name) / getattr(base, name) for name in names}
         for found in counts
+        if found.track == base.track
     ]
 
 
