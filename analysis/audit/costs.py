@@ -77,7 +77,7 @@ def totals(counts: Sequence[PolicyCount], track: str, geometry: str) -> Table:
             Column("flops_per_second", "per second of robot time", 3, scale),
             Column("chunk", "Executed of chunk"),
             Column("cache_bytes", "Cache, MB", 1, 1e6),
-            Column("counters", "Closed form and torch's counter"),
+            Column("counters", "Counters"),
         ],
         rows=[
             {
