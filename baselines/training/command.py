@@ -27,7 +27,7 @@ def train(
     preset: Annotated[str, typer.Argument(help="nano-imagewam, nano-fastwam, nano-pi0, …")],
     data: Annotated[list[Path], typer.Option("--data", help="Demonstrations; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the training; resumes there.")],
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 12_000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 16_000,
     batch_size: Annotated[int, typer.Option(help="Samples in a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,

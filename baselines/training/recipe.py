@@ -13,7 +13,7 @@ class Recipe(Frozen):
     """Optimiser, schedule, augmentation; the defaults are those of the shipped weights."""
 
     preset: str
-    steps: int = Field(default=12_000, gt=0, description="optimiser steps")
+    steps: int = Field(default=16_000, gt=0, description="optimiser steps")
     batch_size: int = Field(default=16, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the steps, linear")
