@@ -126,7 +126,11 @@ def merged(old: Passport, new: Passport) -> Passport:
         fingerprint={**old.fingerprint, **new.fingerprint},
         info={
             **new.info,
-            **{part: {**old.info.get(part, {}), **new.info.get(part, {})} for part in BY_NAME},
+            **{
+                part: {**old.info.get(part, {}), **new.info.get(part, {})}
+                for part in BY_NAME
+                if part in old.info or part in new.info
+            },
         },
     )
 
