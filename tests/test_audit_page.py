@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from analysis.audit import command, costs, sensitivity, writing
+from analysis.audit import command, costs, latency, sensitivity, writing
 from analysis.audit.page import Audit, render
 from analysis.audit.tables import NOTHING, Column, Table
 from analysis.claims import counts
@@ -348,3 +348,24 @@ def test_ratios_below_one_are_of_cheaper_policies(audit: Audit) -> None:
     assert {str(row["policy"]): row["without_text_and_decode"] for row in table.rows}[
         "fastwam"
     ] == pytest.approx(0.395, rel=0.01)
+
+
+def test_a_record_is_held_against_the_count_of_its_policy() -> None:
+    """A count that takes a multiply-add for one FLOP is half of what the measured call computes."""
+    one = counted("nano-imagewam", "nano")
+    measured = CLEAN.work.act_flops
+    assert measured is not None
+    act = next(stage for stage in one.stages if stage.stage == "act")
+    half = measured["cold"] // 2
+    wrong = one.model_copy(
+        update={"stages": (act.model_copy(update={"flops": half, "counted_flops": half}),)}
+    )
+    record = CLEAN.model_copy(
+        update={"policy": "nano-imagewam", "track": "nano", "options": {"untrained": 0}}
+    )
+
+    def said(policy: PolicyCount) -> str:
+        return " ".join(latency.faults([record], {"nano": {"own": [policy]}}))
+
+    assert "a multiply-add is two" in said(wrong)
+    assert "a multiply-add is two" not in said(wrong.model_copy(update={"policy": "nano-pi0"}))

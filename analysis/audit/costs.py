@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from analysis.audit.latency import is_measured
 from analysis.audit.tables import Cell, Column, Table
-from analysis.claims.costs import Reading
-from analysis.claims.latency import is_of
 from wambench.profile.latency.records import LatencyRecord
 from wambench.profile.records import PolicyCount
 from wambench.profile.roofline import GPUS, predict
@@ -196,12 +195,9 @@ def _measured_ms(
     found: PolicyCount, gpu: str, geometry: str, records: Sequence[LatencyRecord]
 ) -> float | None:
     """Median of the released policy's steps on that GPU in eager mode, if it was measured."""
-    reading = Reading(policy=found.policy)
-    names = {geometry, "own"} if geometry == "libero" else {geometry}
     for record in records:
         times = record.times("kernels", "warm")
-        is_there = gpu in record.device.name and record.geometry in names
-        if times and is_there and is_of(record, reading):
+        if times and gpu in record.device.name and is_measured(found, geometry, record):
             return times.p50_ms
     return None
 

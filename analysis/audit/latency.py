@@ -5,20 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analysis.audit.tables import Cell, Column, Table
+from analysis.claims.costs import Reading
+from analysis.claims.latency import is_of
+from wambench.profile.latency.comparing import count_faults
 from wambench.profile.latency.records import LatencyRecord
+from wambench.profile.records import PolicyCount
+
+Counts = Mapping[str, Mapping[str, Sequence[PolicyCount]]]
+"""Track -> geometry -> policies."""
 
 MEGA = 1e6
 COMMAND = "wambench audit latency"
 
 
-def tables(records: Sequence[LatencyRecord]) -> list[Table]:
-    """Times, then stages, of every device and track for which there are records."""
+def tables(records: Sequence[LatencyRecord], counts: Counts) -> list[Table]:
+    """Times, then stages, of every device and track for which there are records.
+
+    Each record is held against the count of its policy, if there is one in ``counts``.
+    """
     groups: dict[tuple[str, str], list[LatencyRecord]] = {}
     for record in records:
         groups.setdefault((record.device.name, record.track), []).append(record)
     out = []
     for (device, track), found in sorted(groups.items()):
-        out.append(_times(device, track, found))
+        out.append(_times(device, track, found, counts))
         if any(record.stages for record in found):
             out.append(_stages(device, track, found))
     return out
@@ -30,7 +40,13 @@ def slug(text: str) -> str:
     return "-".join(part for part in plain.split("-") if part)
 
 
-def _times(device: str, track: str, records: Sequence[LatencyRecord]) -> Table:
+def is_measured(found: PolicyCount, geometry: str, record: LatencyRecord) -> bool:
+    """Whether a record is of the policy that was counted, as released, in eager mode."""
+    names = {geometry, "own"} if geometry == "libero" else {geometry}
+    return record.geometry in names and is_of(record, Reading(policy=found.policy))
+
+
+def _times(device: str, track: str, records: Sequence[LatencyRecord], counts: Counts) -> Table:
     rows: list[Mapping[str, Cell]] = []
     for record in records:
         for scope, by_text in record.scopes.items():
@@ -84,13 +100,24 @@ def _times(device: str, track: str, records: Sequence[LatencyRecord]) -> Table:
         "every call; warm: one.",
         group="policy",
         track=track,
-        facts={"device": records[0].device.model_dump(mode="json"), "faults": faults(records)},
+        facts={
+            "device": records[0].device.model_dump(mode="json"),
+            "faults": faults(records, counts),
+        },
     )
 
 
-def faults(records: Sequence[LatencyRecord]) -> Sequence[str]:
-    """Everything the measurement found wrong with itself, a sentence each."""
-    return [f"{_name(one)}: {fault.sentence}" for one in records for fault in one.flags]
+def faults(records: Sequence[LatencyRecord], counts: Counts) -> Sequence[str]:
+    """All that is wrong with records, or between one and its policy's count, a sentence each."""
+    out = []
+    for one in records:
+        found = list(one.flags)
+        for geometry, policies in counts.get(one.track, {}).items():
+            for count in policies:
+                if is_measured(count, geometry, one):
+                    found += count_faults(one, count)
+        out += [f"{_name(one)}: {fault.sentence}" for fault in found]
+    return out
 
 
 def _stages(device: str, track: str, records: Sequence[LatencyRecord]) -> Table:

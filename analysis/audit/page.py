@@ -55,7 +55,7 @@ class Audit:
             verdicts.everything(self.rows),
             *verdicts.ledger(self.rows),
             *self.flops(),
-            *latency.tables(self.records),
+            *latency.tables(self.records, self.counts),
             *self.predictions(),
             *([sensitivity.table(self.curves)] if self.curves else []),
         ]
@@ -81,7 +81,7 @@ def render(audit: Audit, again: str) -> str:
         ledger=verdicts.ledger(audit.rows),
         summary=_summary(audit.rows),
         flops=audit.flops(),
-        measured=latency.tables(audit.records),
+        measured=latency.tables(audit.records, audit.counts),
         has_gpu=any(record.device.kind == "gpu" for record in audit.records),
         predictions=audit.predictions(),
         drawings=[(curve, Markup(plots.draw(curve))) for curve in audit.curves],

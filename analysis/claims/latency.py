@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from wambench.profile.latency.records import LatencyRecord
 
 COMMAND = "make audit-gpu, then wambench audit claims --kind latency"
-NEUTRAL = {"weights", "weights_seed", "device", "dtype", "noise_seed", "batch_size", "picture"}
+NEUTRAL = {
+    "weights", "weights_seed", "untrained", "device", "dtype", "noise_seed", "batch_size",
+    "picture",
+}  # fmt: skip
 """Options that do not make another policy of a policy; a geometry is recorded by its name."""
 
 PRESET = "released"
