@@ -161,6 +161,20 @@ def test_the_fast_path_does_not_hide_work() -> None:
     assert count_without_gradients() == counted_flops(lambda: layer(x)) == work
 
 
+def test_the_backward_pass_of_attention_is_counted_on_every_device() -> None:
+    def work(device: str) -> int:
+        q, k = (torch.zeros(2, 3, n, 16, device=device, requires_grad=True) for n in (5, 7))
+        with counters.counter() as counted:
+            nn.functional.scaled_dot_product_attention(q, k, k).sum().backward()
+        return counted.get_total_flops()
+
+    product = 2 * 2 * 3 * 5 * 7 * 16
+    # Two products forward; the scores again and four gradients on the fused road, which meta takes
+    # apart into the products of the plain formula.
+    assert work("cpu") == 7 * product
+    assert work("meta") in (6 * product, 7 * product)
+
+
 # ------------------------------------------------------------------ the trace
 
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from baselines.nano.config import NANO
+from baselines.nano.config import NANO, STEPS
+from baselines.nano.cost import flops
 from baselines.nano.models import make
 from baselines.nano.policy import NanoOptions, NanoPolicy
 from baselines.nano.trained import Trained, read_trained, write_trained
@@ -112,6 +113,26 @@ def test_what_a_model_imagines_is_drawn(name: str, demos: Demonstrations, tmp_pa
     changed = (first != second).any(axis=(0, 2))
     assert not changed[: 2 * frame].any()  # what was seen, and what was then seen
     assert changed[2 * frame : 3 * frame].any()  # what is imagined
+
+
+@pytest.mark.parametrize("name", ["nano-imagewam", "nano-oft"])
+def test_training_compute_is_counted(name: str, demos: Demonstrations, tmp_path: Path) -> None:
+    trainer = Trainer(NANO[name], recipe(name), demos, tmp_path)
+    before = trainer.weights_hash()
+    # Forward and backward passes of a linear layer are three products; every token and sample has
+    # its own, so a batch twice as large takes twice as many, and more than inference thrice.
+    double = Trainer(NANO[name], recipe(name, batch_size=8), demos, tmp_path)
+    assert double.flops_per_step == 2 * trainer.flops_per_step
+    words = "go to the light"
+    assert trainer.flops_per_step > 2 * 4 * sum(flops(NANO[name], words)) / STEPS
+    assert trainer.weights_hash() == before
+
+
+def test_the_command_of_a_training_names_no_place() -> None:
+    assert recipe("nano-pi0", seed=3).command() == (
+        "wambench train nano-pi0 --data DATA --out OUT --steps 6 --batch-size 4 "
+        "--learning-rate 0.001 --seed 3 --device cpu --dtype float32"
+    )
 
 
 def test_another_recipe_or_data_is_refused(demos: Demonstrations, tmp_path: Path) -> None:

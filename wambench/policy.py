@@ -47,7 +47,13 @@ class Policy(ABC):
         return ()
 
     def config(self) -> Mapping[str, Any]:
-        """Everything that was resolved from the options, as JSON; for people and records."""
+        """Everything that was resolved from the options, as JSON; for people and records.
+
+        A report shows these, where they are there: ``conditions`` (``parameters``, ``flops`` of one
+        decision, ``tokens``: what -> how many) and ``trained`` (``step`` of ``steps``,
+        ``batch_size``, ``samples``, ``episodes``, ``data_hash``, ``seed``, ``cpu_seconds``,
+        ``flops_per_step``).
+        """
         return {}
 
     def inference(self, on: Literal["meta", "loaded"]) -> Inference | None:

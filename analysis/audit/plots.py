@@ -1,24 +1,12 @@
-"""Curves as SVG that takes its colours from the page, so that it suits light and dark."""
+"""How ratios depend on what was chosen, as curves."""
 
 from __future__ import annotations
 
-import io
-import re
-from collections.abc import Mapping
-
+from analysis import drawing
 from analysis.audit.sensitivity import Curve
+from analysis.drawing import INK, PENS
 
-INK = "#010203"  # stands for the page's ink until the drawing is done
-SERIES = {
-    "FastWAM-IDM": ("#010204", "o", "-"),
-    "FastWAM-joint": ("#010205", "s", "--"),
-    "FastWAM (plain)": ("#010206", "^", "-."),
-}
-"""Series -> stand-in colour, marker, line; no two are told apart by colour alone."""
-
-_COLOURS: Mapping[str, str] = {INK: "currentColor"} | {
-    colour: f"var(--series-{i})" for i, (colour, _, _) in enumerate(SERIES.values(), start=1)
-}
+SERIES = dict(zip(("FastWAM-IDM", "FastWAM-joint", "FastWAM (plain)"), PENS, strict=False))
 SIZE_INCHES = (5.2, 3.4)
 CLAIMED = 6.0
 
@@ -30,11 +18,10 @@ def draw(curve: Curve, claimed: float = CLAIMED) -> str:
         curve: what to draw.
         claimed: how many times less the editor is said to need.
     """
-    import matplotlib as mpl
     from matplotlib.figure import Figure  # no pyplot: nothing global is touched
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": curve.name, "font.size": 10}):
+    with drawing.settings(curve.name):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained")
         axes = figure.add_subplot()
         for name, (colour, marker, line) in SERIES.items():
@@ -70,31 +57,9 @@ def draw(curve: Curve, claimed: float = CLAIMED) -> str:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_xlabel(curve.axis)
         axes.set_ylabel("FLOPs / ImageWAM's")
-        figure.legend(
-            frameon=False, fontsize=9, loc="outside upper center", ncols=3, labelcolor=INK
-        )
-        for item in (*axes.spines.values(),):
-            item.set_color(INK)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(which="both", colors=INK)
-        axes.xaxis.label.set_color(INK)
-        axes.yaxis.label.set_color(INK)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    return _inline(out.getvalue(), curve)
-
-
-def _inline(svg: str, curve: Curve) -> str:
-    """Cut everything an ``<svg>`` in a page does not need: preamble, metadata, name spaces."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
-    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
-    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
-    for stand_in, colour in _COLOURS.items():
-        svg = svg.replace(stand_in, colour)
-    # Ids of several drawings meet in one page.
-    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{curve.name}-", svg)
-    return svg.replace("<svg", f'<svg role="img" aria-label="{alt(curve)}"', 1)
+        drawing.legend(figure)
+        drawing.plain(axes)
+        return drawing.as_svg(figure, curve.name, alt(curve))
 
 
 def alt(curve: Curve) -> str:

@@ -7,18 +7,21 @@ from itertools import groupby
 from statistics import fmean, median
 
 from analysis.report import caveats
+from analysis.report.conditions import condition_rows
+from analysis.report.learning import curves
 from analysis.report.pairs import against_controls
+from analysis.report.score import Score
 from analysis.report.tables import (
     EffortRow,
     FaultRow,
     PolicyRow,
-    Score,
     StageTime,
     SuiteRow,
     Tables,
     TaskRow,
     TroubleRow,
 )
+from analysis.report.variants import variant_rows
 from analysis.statistics import clustered
 from wambench import plugins
 from wambench.errors import UserError
@@ -47,6 +50,11 @@ def collect(store: Store) -> Tables:
     )
     attempts = store.attempts()
     passport = store.passport()
+    choices = {label: choice for label, (choice, _) in store.policies().items()}
+    configs = passport.info.get("policies", {}) if passport else {}
+    conditions = condition_rows(
+        cells, {row.policy: configs.get(row.policy, {}) for row in policies}
+    )
     return Tables(
         run=store.folder.resolve().name,
         protocol=", ".join(sorted({stored.cell.protocol for stored in cells})),
@@ -58,6 +66,9 @@ def collect(store: Store) -> Tables:
         by_suite=by_suite,
         by_task=by_task,
         pairs=against_controls(cells, {k: spec for k, (_, spec) in store.policies().items()}),
+        variants=variant_rows(cells, choices),
+        conditions=conditions,
+        learning=curves(cells, conditions, choices),
         effort=[_effort_row(row.policy, by_policy[row.policy]) for row in policies],
         trouble=_trouble_rows(attempts, known),
         latest_trouble=[

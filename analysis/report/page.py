@@ -9,9 +9,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report import caveats
+from analysis.report import caveats, learning
+from analysis.report.conditions import equality
+from analysis.report.score import Score
 from analysis.report.strips import Strip
-from analysis.report.tables import EffortRow, Score, Tables
+from analysis.report.tables import EffortRow, Tables
 from wambench.protocols import Protocol
 
 OUTCOMES = {"success": "success", "failure": "failure", "policy_error": "policy error"}
@@ -49,6 +51,8 @@ def render(tables: Tables, film: Sequence[Strip], problems: Sequence[str], again
         tracks=caveats.tracks(tables.policies),
         by_suite={(row.suite, row.policy): row.score for row in tables.by_suite},
         tasks=_tasks(tables),
+        equality=equality(tables.conditions),
+        learning=Markup(learning.draw(tables.learning)) if tables.learning else "",
         stages=stages(tables.effort),
         film=film,
         instructions={(row.suite, row.task): row.instruction for row in tables.by_task},

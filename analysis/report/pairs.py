@@ -33,23 +33,41 @@ def against_controls(
     Cells that one of the two has not finished (missing, or failed by infrastructure) are left out
     of that pair; ``Paired.cells`` says how many remained. A policy error is no success.
     """
-    ended: dict[str, dict[Place, bool]] = {}
-    for stored in cells:
-        own = ended.setdefault(stored.cell.policy, {})
-        if stored.outcome is not None:
-            own[_place(stored)] = stored.outcome == "success"
+    ended = outcomes_of(cells)
     controls = [label for label in ended if specs[label].track == "scripted"]
     pairs = [
-        (label, control, paired(_by_task(ended[label], ended[control])))
+        (label, control, paired_on(ended[label], ended[control]))
         for label in ended
         if label not in controls
         for control in controls
     ]
     adjusted = holm([found.p_value for _, _, found in pairs])
     return [
-        PairRow(label, control, found, p, _verdict(found, p))
+        PairRow(label, control, found, p, verdict(found, p))
         for (label, control, found), p in zip(pairs, adjusted, strict=True)
     ]
+
+
+def outcomes_of(cells: Sequence[StoredCell]) -> dict[str, dict[Place, bool]]:
+    """Policy -> where -> whether it succeeded, of every cell that finished."""
+    ended: dict[str, dict[Place, bool]] = {}
+    for stored in cells:
+        own = ended.setdefault(stored.cell.policy, {})
+        if stored.outcome is not None:
+            own[_place(stored)] = stored.outcome == "success"
+    return ended
+
+
+def paired_on(first: Mapping[Place, bool], second: Mapping[Place, bool]) -> Paired:
+    """Compare two policies on the cells that both finished."""
+    return paired(_by_task(first, second))
+
+
+def verdict(found: Paired, p_adjusted: float) -> Verdict:
+    """What a comparison allows to say of the first of the two."""
+    if p_adjusted >= 1 - CONFIDENCE or not found.difference:
+        return "not told apart"
+    return "above" if found.difference > 0 else "below"
 
 
 def _place(stored: StoredCell) -> Place:
@@ -66,9 +84,3 @@ def _by_task(
         task = found.setdefault(place[0], {}).setdefault(place[1], [])
         task.append((first[place], second[place]))
     return [list(tasks.values()) for tasks in found.values()]
-
-
-def _verdict(found: Paired, p_adjusted: float) -> Verdict:
-    if p_adjusted >= 1 - CONFIDENCE or not found.difference:
-        return "not told apart"
-    return "above" if found.difference > 0 else "below"

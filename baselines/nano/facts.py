@@ -10,11 +10,13 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 FROM_RECIPE = ("steps", "batch_size", "seed")
-FROM_FACTS = ("step", "episodes", "data_hash", "cpu_seconds", "weights_hash", "command")
+FROM_FACTS = (
+    "step", "episodes", "data_hash", "cpu_seconds", "flops_per_step", "weights_hash", "command",
+)  # fmt: skip
 
 
 def training_facts(path: Path) -> Mapping[str, Any]:
-    """Steps, samples, CPU seconds, data and seed; empty for a file that does not tell them.
+    """Steps, samples, CPU seconds, FLOPs, data and seed; empty for a file that does not tell them.
 
     ``steps`` are those of the whole schedule, ``step`` those after which the weights were taken,
     ``samples`` the demonstrations' steps seen until then, repeated ones included.

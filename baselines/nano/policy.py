@@ -16,6 +16,7 @@ from pydantic import Field
 from baselines.core.options import parse
 from baselines.core.policy import source_hash
 from baselines.core.robots import LIBERO, unchanged
+from baselines.nano.conditions import conditions
 from baselines.nano.config import NANO, REPLAN, SIDE, TEXT_LENGTH, NanoConfig
 from baselines.nano.cost import flops
 from baselines.nano.facts import training_facts
@@ -105,9 +106,10 @@ class NanoPolicy(Policy):
         return (f"no weights {self.path.name}: train them",)
 
     def config(self) -> Mapping[str, Any]:
-        """The preset, the options, and how the weights were trained."""
+        """The preset, the options, and under which conditions the weights were trained."""
         return {
             "preset": self.nano.model_dump(mode="json"),
+            "conditions": conditions(self.nano),
             "options": self.options.model_dump(mode="json"),
             "trained": {} if self.options.untrained is not None else training_facts(self.path),
         }

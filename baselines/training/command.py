@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wambench import UserError
-from wambench.cli.output import command_line
 from wambench.errors import did_you_mean, one_line
 
 if TYPE_CHECKING:
@@ -112,12 +111,13 @@ def _write(trainer: Trainer, path: Path) -> None:
     from baselines.nano.trained import Trained, write_trained
 
     facts = {
-        "command": command_line(),
+        "command": trainer.recipe.command(),
         "data_hash": trainer.demos.data_hash,
         "episodes": len(trainer.demos.train),
         "instructions": trainer.demos.instructions,
         "step": trainer.step,
         "cpu_seconds": round(trainer.cpu_seconds, 1),
+        "flops_per_step": trainer.flops_per_step,
         "weights_hash": trainer.weights_hash(),
         "torch": metadata.version("torch"),
         "machine": platform.machine(),

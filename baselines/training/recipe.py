@@ -29,3 +29,11 @@ class Recipe(Frozen):
     threads: int = Field(default=1, gt=0, description="of torch on a CPU; part of the result")
     save_every: int = Field(default=500, gt=0, description="steps between resumable states")
     validate_every: int = Field(default=1_000, gt=0)
+
+    def command(self, data: str = "DATA", out: str = "OUT") -> str:
+        """What a person types to train so again; where things lie is no part of it."""
+        return (
+            f"wambench train {self.preset} --data {data} --out {out} --steps {self.steps} "
+            f"--batch-size {self.batch_size} --learning-rate {self.learning_rate:g} "
+            f"--seed {self.seed} --device {self.device} --dtype {self.dtype}"
+        )

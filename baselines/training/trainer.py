@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import time
@@ -27,6 +28,7 @@ from baselines.training.pictures import write_picture
 from baselines.training.recipe import Recipe
 from baselines.training.state import Ema, read_state, write_state
 from wambench import UserError
+from wambench.profile.counter import counter
 
 VALIDATION_SAMPLES = 64
 PICTURED_SAMPLES = 6
@@ -124,6 +126,16 @@ class Trainer:
             digest.update(name.encode())
             digest.update(self.ema.values[name].float().cpu().numpy().tobytes())
         return digest.hexdigest()
+
+    @functools.cached_property
+    def flops_per_step(self) -> int:
+        """FLOPs of the first step's forward and backward passes, by torch's counter."""
+        generator = torch.Generator().manual_seed(self.recipe.seed)
+        lesson = self._teacher.lesson(self._chunks.batch(0), 0, generator)
+        model = make(self.config).to(self.device)
+        with counter() as counted:
+            model.losses(lesson, generator).total.backward()
+        return counted.get_total_flops()
 
     def averaged(self) -> NanoModel:
         """A copy of the model with the averaged weights."""

@@ -80,8 +80,14 @@ def _cpu_attention(q: Any, k: Any, v: Any, *args: Any, **kwargs: Any) -> int:
     return 2 * q[0] * q[1] * q[2] * k[2] * (q[3] + v[3])
 
 
+def _cpu_attention_backward(grad: Any, q: Any, k: Any, v: Any, *args: Any, **kwargs: Any) -> int:
+    """Scores again, and the gradients of weights, values, queries and keys: five products."""
+    return q[0] * q[1] * q[2] * k[2] * (6 * q[3] + 4 * v[3])
+
+
 _CPU: dict[Any, Any] = {
     torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _cpu_attention,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _cpu_attention_backward,
 }
 
 

@@ -44,6 +44,7 @@ class StoredCell:
     final_digest: str | None
     seconds: Mapping[str, float]
     infrastructure_failures: int
+    looks: int = 0  # how often the policy was asked
 
 
 def _now() -> str:
@@ -230,14 +231,14 @@ class Store:
         """All current cells in canonical order (policy, suite, task, init state, seed)."""
         rows = self._db.execute(
             f"SELECT {CELL_COLUMNS}, outcome, steps, fault, final_digest, seconds, "
-            "(SELECT count(*) FROM attempts WHERE attempts.cell_key = cells.key) "
+            "(SELECT count(*) FROM attempts WHERE attempts.cell_key = cells.key), looks "
             "FROM cells LEFT JOIN episodes ON cell_key = key WHERE current = 1 "
             "ORDER BY policy, suite, task_index, init_state, seed"
         )
         return [
             StoredCell(
                 Cell(*row[:8]), row[8], row[9], row[10] or "", row[11],
-                json.loads(row[12]) if row[12] else {}, row[13],
+                json.loads(row[12]) if row[12] else {}, row[13], row[14] or 0,
             )
             for row in rows
         ]  # fmt: skip

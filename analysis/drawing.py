@@ -1,0 +1,86 @@
+"""Drawings that take their colours from the page they are in, so that they suit light and dark."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#010203"  # stands for the page's ink until the drawing is done
+
+
+class Pen(NamedTuple):
+    """How a series is drawn; ``colour`` stands for the page's ``--series-N``."""
+
+    colour: str
+    marker: str
+    line: str | tuple[int, tuple[int, ...]]
+
+
+PENS = (
+    Pen("#010204", "o", "-"),
+    Pen("#010205", "s", "--"),
+    Pen("#010206", "^", "-."),
+    Pen("#010207", "D", ":"),
+    Pen("#010208", "v", (0, (5, 1))),
+    Pen("#010209", "*", (0, (3, 1, 1, 1))),
+)
+"""No two series are told apart by colour alone."""
+
+_COLOURS = {INK: "currentColor"} | {
+    pen.colour: f"var(--series-{i})" for i, pen in enumerate(PENS, start=1)
+}
+
+
+@contextlib.contextmanager
+def settings(name: str) -> Iterator[None]:
+    """Draw so that text stays text, and equal input gives equal bytes."""
+    import matplotlib as mpl
+
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "font.size": 10}):
+        yield
+
+
+def plain(axes: Axes) -> None:
+    """Ink on nothing: two spines, ticks and labels in the page's ink."""
+    for spine in axes.spines.values():
+        spine.set_color(INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(which="both", colors=INK)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+
+
+def legend(figure: Figure, columns: int = 3, **more: Any) -> None:
+    """Names of the series above the axes."""
+    figure.legend(
+        frameon=False, fontsize=9, loc="outside upper center", ncols=columns, labelcolor=INK, **more
+    )
+
+
+def as_svg(figure: Figure, name: str, words: str) -> str:
+    """The figure as an ``<svg>`` element.
+
+    Args:
+        figure: drawn with the colours above.
+        name: unique in the page: ids of several drawings meet there.
+        words: the drawing in words, for those who cannot see it.
+    """
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    svg = out.getvalue()
+    # Everything an <svg> in a page does not need: preamble, metadata, name spaces.
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+    svg = re.sub(r' (width|height)="[\d.]+pt"', "", svg, count=2)
+    for stand_in, colour in _COLOURS.items():
+        svg = svg.replace(stand_in, colour)
+    svg = re.sub(r'(id="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    return svg.replace("<svg", f'<svg role="img" aria-label="{words}"', 1)

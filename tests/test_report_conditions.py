@@ -1,0 +1,107 @@
+"""What a report says of equal conditions, of training compute and of variants of a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.report import strips
+from analysis.report.conditions import condition_rows, equality
+from tests.conftest import CommandLine
+from tests.test_report import Page, cells_of, good_passport, record_of
+from wambench.cells import PolicyChoice
+from wambench.contract import PolicySpec
+from wambench.store import Store
+
+TRAINED = {
+    "steps": 4000, "step": 4000, "batch_size": 16, "samples": 64_000, "episodes": 564, "seed": 0,
+    "data_hash": "abc", "cpu_seconds": 600.0, "flops_per_step": 25 * 10**10,
+}  # fmt: skip
+TOKENS = {"words": 11, "image": 32, "proprioception": 1, "imagined": 64, "action": 16}
+
+
+def config(parameters: int = 1_000_000, **trained: Any) -> Mapping[str, Any]:
+    conditions = {"parameters": parameters, "tokens": TOKENS, "flops": 95_810_560}
+    return {"conditions": conditions, "trained": TRAINED | trained}
+
+
+POLICIES: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = {
+    # label -> name, options, config, outcomes
+    "a": ("nano-a", {}, config(), "ssssssssssss"),
+    "a young": (
+        "nano-a",
+        {"weights": "w"},
+        config(step=1000, samples=16_000, cpu_seconds=150),
+        "ssssffff....",
+    ),
+    "a swapped": ("nano-a", {"swap_instruction": 3}, config(), "ffffffffffff"),
+    "b": ("nano-b", {}, config(1_050_000), "ssssssffffff"),
+    "scripted": ("expert", {}, {}, "ssssssssssss"),
+}
+
+
+@pytest.fixture
+def page(tmp_path: Path, wambench: CommandLine, monkeypatch: pytest.MonkeyPatch) -> Page:
+    monkeypatch.setattr(strips, "draw", lambda store, chosen, rules: ([], ["not drawn"]))
+    info = {
+        "probes": {},
+        "policies": {label: config for label, (_, _, config, _) in POLICIES.items()},
+    }
+    passport = good_passport().model_copy(update={"info": info})
+    with Store.write(tmp_path / "run", "made up") as store:
+        store.set_passport(passport)
+        for label, (name, options, _, letters) in POLICIES.items():
+            spec = PolicySpec(
+                paradigm="vla", track="scripted" if label == "scripted" else "nano", about="made up"
+            )
+            made = cells_of(label, letters)
+            choice = PolicyChoice(label, name, options)
+            store.add_plan([cell for cell, _ in made], [choice], {label: spec})
+            for cell, outcome in made:
+                if outcome:
+                    store.add_episode(record_of(cell, outcome))
+    assert wambench("report", tmp_path / "run").code == 0
+    return Page(tmp_path / "run" / "report.html")
+
+
+def test_conditions_are_shown_and_their_equality_is_computed(page: Page) -> None:
+    rows = {row[0]: row[1:] for row in page.table("What each policy is and how it was made")[1:]}
+    assert set(rows) == set(POLICIES) - {"scripted"}
+    assert rows["a"][:3] == ["1\u202f000\u202f000", "11 + 32 + 64; 16", "96"]
+    assert rows["a"][4:] == ["4\u202f000", "64\u202f000", "1.00", "10"]
+    assert rows["a young"][4:] == ["1\u202f000", "16\u202f000", "0.25", "2"]
+    assert "Not equal: samples in all." in page.text
+    assert "Parameters differ by 5.0 % at most" in page.text
+
+
+def test_equality_names_what_differs() -> None:
+    rows = condition_rows([], {"a": config(), "b": config(), "plain": {}})
+    assert equality(rows).startswith("Equal among these 2: optimiser steps,")
+    assert "Not equal" not in equality(rows)
+    other = condition_rows([], {"a": config(), "b": config(data_hash="def", seed=1)})
+    assert "Not equal: data, seed." in equality(other)
+    assert equality(rows[:1]) == ""
+
+
+def test_a_policy_at_two_ages_makes_a_curve(page: Page) -> None:
+    rows = page.table("Success of each policy after so many")[1:]
+    # The swapped one is as old as the plain one: a variant, not an age. Only common cells count.
+    assert [(row[0], row[1], row[4]) for row in rows] == [
+        ("a young", "1\u202f000", "4/8"),
+        ("a", "4\u202f000", "8/8"),
+    ]
+    drawing = next(a for tag, a in page.tags if tag == "svg" and a.get("role") == "img")
+    assert drawing["aria-label"] == "Success against training compute: nano-a 50 % to 100 %"
+
+
+def test_variants_are_held_against_the_policy_as_it_is(page: Page) -> None:
+    rows = {row[0]: row[1:] for row in page.table("The same policy under other options")[1:]}
+    assert set(rows) == {"a young", "a swapped"}
+    # Twelve cells of which the plain one alone solved twelve: 2 / 2^12, times two rows.
+    assert rows["a swapped"] == [
+        "swap_instruction 3", "12", "0.0 %", "100.0 %", "-100.0 %", "0.000490.00098", "below",
+    ]  # fmt: skip
+    assert rows["a young"][-1] == "not told apart"
