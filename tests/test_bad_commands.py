@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "merge of nothing": ("merge gone --out all", ("'gone'", "not a run directory")),
     "merge of a run and nothing": ("merge run gone --out all", ("'gone'", "not a run directory")),
     "merge into a file": ("merge run --out notes.txt", ("'notes.txt'", "choose another --out")),
-    "nothing to export": ("export run", ("--episodes", "--timings", "--actions")),
+    "nothing to export": ("export run", ("--episodes", "--timings", "--actions", "--light")),
     "table suffix": ("export run --episodes x.xlsx", ("'x.xlsx'", ".csv, .parquet, .json")),
     "no suffix": ("export run --timings x", ("'x'", ".csv, .parquet, .json")),
     "second suffix": ("export run --episodes x.csv --timings x.txt", ("'x.txt'", ".csv")),

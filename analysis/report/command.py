@@ -65,7 +65,10 @@ def _strips(store: Store, tables: Tables) -> tuple[Sequence[strips.Strip], Seque
         rules = Protocol.model_validate(tables.passport.protocol)
     except ValidationError:
         return [], ["another version of wambench wrote this run's protocol"]
-    film, problems = strips.draw(store, chosen[: strips.MOST], rules)
+    try:
+        film, problems = strips.draw(store, chosen[: strips.MOST], rules)
+    except UserError as error:  # a run without the courses of its episodes
+        return [], [str(error)]
     if len(chosen) > strips.MOST:
         problems.append(f"only the first {strips.MOST} of {len(chosen)} episodes are drawn")
     return film, problems

@@ -16,6 +16,7 @@ from wambench.store import (
     check_target,
     episodes_frame,
     export_table,
+    lighten,
     merge_runs,
     timings_frame,
     unwritable,
@@ -53,14 +54,20 @@ def export(
         Path | None, typer.Option(help="Actions of successful episodes, for the replay policy.")
     ] = None,
     policy: Annotated[str | None, typer.Option(help="With --actions: whose.")] = None,
+    light: Annotated[
+        Path | None,
+        typer.Option(help="A new run directory without the courses of its episodes."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a run as tables (.csv, .parquet or .json), or its actions as .npz.
 
     Example: wambench export runs/quick --episodes episodes.csv --timings timings.parquet
     """
-    if not (episodes or timings or actions):
-        raise UserError("nothing to export; add --episodes, --timings or --actions with a file")
+    if not (episodes or timings or actions or light):
+        raise UserError(
+            "nothing to export; add --episodes, --timings, --actions or --light with a name"
+        )
     for file, suffixes in ((episodes, TABLES), (timings, TABLES), (actions, (".npz",))):
         if file:
             check_target(file, suffixes)
@@ -75,6 +82,8 @@ def export(
         if actions:
             count = _export_actions(store, actions, policy)
             written.append(f"{actions} ({count} episodes)")
+    if light:
+        written.append(f"{light} ({lighten(run, light)} episodes)")
     if json:
         print_json({"written": written})
     else:

@@ -8,6 +8,7 @@ from wambench.store.export import (
     timings_frame,
     unwritable,
 )
+from wambench.store.light import lighten
 from wambench.store.merge import merge_runs
 from wambench.store.store import STORE_NAME, Store, StoredCell
 
@@ -19,6 +20,7 @@ __all__ = [
     "check_target",
     "episodes_frame",
     "export_table",
+    "lighten",
     "merge_runs",
     "timings_frame",
     "unwritable",

@@ -244,10 +244,15 @@ class Store:
         ]  # fmt: skip
 
     def trace(self, key: str) -> Trace:
-        """The trace of a known cell; raises KeyError otherwise."""
+        """The trace of a known cell; KeyError otherwise, UserError if the run was made light."""
         row = self._db.execute("SELECT trace FROM episodes WHERE cell_key = ?", (key,)).fetchone()
         if row is None:
             raise KeyError(key)
+        if not row[0]:
+            raise UserError(
+                f"{str(self.folder)!r} was kept without the courses of its episodes; "
+                "name the run it was made from, or run its sweep again"
+            )
         return Trace.unpack(row[0])
 
     def attempts(self) -> Sequence[Mapping[str, Any]]:
