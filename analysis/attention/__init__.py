@@ -1,0 +1,1 @@
+"""What action tokens read: captured, drawn and scored."""
