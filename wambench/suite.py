@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wambench.contract import SuiteSpec
+from wambench.facts import Facts, Role
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,23 @@ class Simulator(ABC):
     @abstractmethod
     def privileged(self, names: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:
         """Return what only a simulator can know, float64 [dim] each (an expert's action, …)."""
+
+    def facts(self, snapshot: NDArray[np.float64]) -> Facts | None:
+        """Tell what a snapshot taken in this task shows; None from a simulator that cannot.
+
+        Fixtures must stand where they stood: reset to the episode's beginning first. Never
+        disturbs the episode in progress.
+        """
+        return None
+
+    def regions(
+        self, snapshot: NDArray[np.float64], cameras: Sequence[str], size: tuple[int, int]
+    ) -> Mapping[str, Mapping[Role, NDArray[np.bool_]]]:
+        """Return camera -> role -> bool [H, W], laid out as :meth:`draw` lays out frames.
+
+        Every pixel has exactly one role. Empty from a simulator that cannot tell.
+        """
+        return {}
 
     @abstractmethod
     def digest(self) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -20,6 +21,16 @@ from tasks.libero.meshes import merged_details
 COLLISION_GROUP, VISUAL_GROUP = 0, 1
 MAX_SCENE_GEOMS = 1000  # as robosuite's render context
 BUFFER = (640, 480)  # robosuite's offscreen buffer: (width, height)
+NOTHING = -1  # in place of a body's number: the pixel shows no geometry at all
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box that is not in the scene: ``center`` [3], ``axes`` [3, 3], half ``size`` [3], m."""
+
+    center: NDArray[np.float64]
+    axes: NDArray[np.float64]
+    size: NDArray[np.float64]
 
 
 class FrameDrawer:
@@ -62,6 +73,23 @@ class FrameDrawer:
         frames = {name: canvas.draw(self._data, camera, size) for name, camera in ids.items()}
         self._model.site_rgba[self._switched_sites, 3] = before
         return frames
+
+    def bodies(
+        self,
+        qpos: ArrayLike,
+        cameras: Sequence[str],
+        size: tuple[int, int],
+        boxes: Sequence[Box] = (),
+    ) -> Mapping[str, NDArray[np.int64]]:
+        """Return camera -> int64 [H, W], upright: the body that each pixel of a frame shows.
+
+        ``boxes`` are drawn with the scene; box k counts as body ``model.nbody + k``. What shows
+        neither is :data:`NOTHING`.
+        """
+        canvas = self._canvas_for(size)
+        data = self.kinematics(qpos)
+        ids = {name: self._model.camera(name).id for name in cameras}
+        return {name: canvas.bodies(data, camera, size, boxes) for name, camera in ids.items()}
 
     def kinematics(self, qpos: ArrayLike) -> mujoco.MjData:
         """Return the scratch data with bodies, sites, cameras and lights placed for ``qpos``."""
@@ -121,15 +149,56 @@ class _Canvas:
 
     def draw(self, data: mujoco.MjData, camera: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Draw uint8 [H, W, 3], upright."""
+        self._look(data, camera)
+        return self._render(size)
+
+    def bodies(
+        self, data: mujoco.MjData, camera: int, size: tuple[int, int], boxes: Sequence[Box]
+    ) -> NDArray[np.int64]:
+        """Draw int64 [H, W], upright: the body that each pixel shows; see FrameDrawer.bodies."""
+        # Sites are marks, not matter, and numbers would show the transparent ones too.
+        sites = self._options.sitegroup.copy()
+        self._options.sitegroup[:] = 0
+        self._look(data, camera)
+        self._options.sitegroup[:] = sites
+        shown = [
+            (geom.segid, int(self._model.geom_bodyid[geom.objid]))
+            for geom in self._scene.geoms[: self._scene.ngeom]
+            if geom.objtype == mujoco.mjtObj.mjOBJ_GEOM
+        ]
+        for number, box in enumerate(boxes):
+            geom = self._scene.geoms[self._scene.ngeom]
+            kind, opaque = mujoco.mjtGeom.mjGEOM_BOX, np.ones(4, np.float32)
+            mujoco.mjv_initGeom(geom, kind, box.size, box.center, box.axes.ravel(), opaque)
+            geom.segid = self._scene.ngeom
+            self._scene.ngeom += 1
+            shown.append((geom.segid, self._model.nbody + number))
+        flags = self._scene.flags
+        before = flags.copy()
+        # Each piece of geometry in one flat colour, its number; MuJoCo switches anti-aliasing off.
+        flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = 1
+        pixels = self._render(size).astype(np.int64)
+        flags[:] = before
+        numbers = pixels[..., 0] + (pixels[..., 1] << 8) + (pixels[..., 2] << 16)
+        table = np.full(self._scene.ngeom + 1, NOTHING)
+        for number, body in shown:
+            table[number + 1] = body  # 0 is the void
+        return table[numbers]
+
+    def _look(self, data: mujoco.MjData, camera: int) -> None:
+        """Make the scene what a camera has before it."""
         # Another context may have become current since the last call (another simulator in this
         # process); drawing into that one returns garbage without any error.
         self._gl.make_current()
-        viewport = mujoco.MjrRect(0, 0, size[1], size[0])
         self._camera.fixedcamid = camera
         everything = mujoco.mjtCatBit.mjCAT_ALL
         mujoco.mjv_updateScene(
             self._model, data, self._options, None, self._camera, everything, self._scene
         )
+
+    def _render(self, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Render the scene, uint8 [H, W, 3], upright."""
+        viewport = mujoco.MjrRect(0, 0, size[1], size[0])
         mujoco.mjr_render(viewport, self._scene, self._context)
         pixels = np.empty((*size, 3), np.uint8)
         mujoco.mjr_readPixels(pixels, None, viewport, self._context)

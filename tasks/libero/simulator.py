@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tasks.libero import runtime
 from tasks.libero.camera import FrameDrawer
 from tasks.libero.stepping import Observed, Stepper
+from wambench.facts import Facts, Role
 from wambench.suite import Simulator
 
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
@@ -44,6 +45,7 @@ class LiberoSimulator(Simulator):
             self._env.sim.model._model, rendering, switched_sites=self._stepper.switched_sites
         )
         self._expert: Any = None
+        self._finder: Any = None
         self._observed: Observed | None = None
 
     def reset(self, init_state: int, seed: int, *, seed_once_per_task: bool = False) -> None:
@@ -115,6 +117,32 @@ class LiberoSimulator(Simulator):
                 self._expert = Expert(self._env)
             out[name] = self._expert.action()
         return out
+
+    def facts(self, snapshot: NDArray[np.float64]) -> Facts:
+        """Positions, contacts and goal of a snapshot; see :class:`FactFinder`.
+
+        A snapshot is 2 ms older than the state that :meth:`success` judges, so a goal that was
+        reached in an episode's last step may not hold in its last snapshot yet.
+        """
+        return self._fact_finder().find(snapshot[: self._env.sim.model.nq])
+
+    def regions(
+        self, snapshot: NDArray[np.float64], cameras: Sequence[str], size: tuple[int, int]
+    ) -> Mapping[str, Mapping[Role, NDArray[np.bool_]]]:
+        """What each pixel shows; see :mod:`tasks.libero.regions`."""
+        from tasks.libero.regions import boxes, masks
+
+        finder = self._fact_finder()
+        qpos = snapshot[: self._env.sim.model.nq]
+        shown = self._drawer.bodies(qpos, [CAMERAS[c] for c in cameras], size, boxes(finder, qpos))
+        return {name: masks(finder, shown[CAMERAS[name]]) for name in cameras}
+
+    def _fact_finder(self) -> Any:
+        if self._finder is None:
+            from tasks.libero.facts import FactFinder
+
+            self._finder = FactFinder(self._env)
+        return self._finder
 
     def digest(self) -> int:
         """64-bit BLAKE2 of :meth:`state`, little-endian float64."""
