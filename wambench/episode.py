@@ -11,7 +11,7 @@ Non-obvious behaviours:
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Literal
@@ -96,17 +96,8 @@ def run_episode(
     The policy's faults end the episode with a record; anything else raises.
     """
     rules, suite = setting.protocol, setting.suite
-    clock = _Clock()
-    with clock("reset"):
-        simulator.reset(
-            cell.init_state,
-            simulator_seed(rules, cell.init_state),
-            seed_once_per_task=rules.simulator_seeding == "once_per_task",
-        )
-    settle = np.array(suite.settle_action)
-    with clock("physics"):
-        for _ in range(rules.settle_steps):
-            simulator.step(settle)
+    clock = Clock()
+    begin(cell, setting, simulator, clock)
     actions: list[NDArray[np.float64]] = []
     snapshots, digests = [simulator.snapshot().copy()], [simulator.digest()]
     budget, looks, outcome, fault = rules.budget(suite), 0, "failure", ""
@@ -114,7 +105,7 @@ def run_episode(
         with clock("policy"):
             client.reset(_start(cell, setting))
         while len(actions) < budget and outcome == "failure":
-            observation = _observe(cell, setting, simulator, len(actions), clock)
+            observation = observe(cell, setting, simulator, len(actions), clock)
             looks += 1
             with clock("policy"):
                 answer = client.act(observation)
@@ -146,6 +137,32 @@ def run_episode(
     return EpisodeRecord(cell, outcome, len(actions), looks, fault, trace, clock.totals())  # type: ignore[arg-type]
 
 
+def begin(cell: Cell, setting: Setting, simulator: Simulator, clock: Clock) -> None:
+    """Bring a simulator to where an episode's policy is asked for the first time."""
+    rules = setting.protocol
+    with clock("reset"):
+        simulator.reset(
+            cell.init_state,
+            simulator_seed(rules, cell.init_state),
+            seed_once_per_task=rules.simulator_seeding == "once_per_task",
+        )
+    settle = np.array(setting.suite.settle_action)
+    with clock("physics"):
+        for _ in range(rules.settle_steps):
+            simulator.step(settle)
+
+
+def course(
+    cell: Cell, setting: Setting, simulator: Simulator, actions: Iterable[NDArray[np.float64]]
+) -> Iterator[int]:
+    """Take an episode's course again; yields 0 after settling and n after the n-th action."""
+    begin(cell, setting, simulator, Clock())
+    yield 0
+    for step, action in enumerate(actions, start=1):
+        simulator.step(action)
+        yield step
+
+
 def _start(cell: Cell, setting: Setting) -> EpisodeStart:
     return EpisodeStart(
         episode=cell.key,
@@ -158,9 +175,10 @@ def _start(cell: Cell, setting: Setting) -> EpisodeStart:
     )
 
 
-def _observe(
-    cell: Cell, setting: Setting, simulator: Simulator, step: int, clock: _Clock
+def observe(
+    cell: Cell, setting: Setting, simulator: Simulator, step: int, clock: Clock
 ) -> Observation:
+    """What the policy sees at this step: only the cameras and numbers that it asks for."""
     rules, needs = setting.protocol, setting.policy
     images = {}
     if needs.cameras:
@@ -202,7 +220,7 @@ def _one_line(error: BaseException) -> str:
     )
 
 
-class _Clock:
+class Clock:
     """Adds up wall seconds by stage."""
 
     def __init__(self) -> None:
@@ -210,7 +228,8 @@ class _Clock:
         self._sums: dict[str, float] = {}
         self._stage = ""
 
-    def __call__(self, stage: str) -> _Clock:
+    def __call__(self, stage: str) -> Clock:
+        """Choose the stage that the next ``with`` block is charged to."""
         self._stage = stage
         return self
 

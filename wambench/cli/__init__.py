@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from wambench import plugins
-from wambench.cli import audit, doctor, listing, runs, sweep
+from wambench.cli import audit, doctor, episodes, listing, runs, sweep
 from wambench.errors import UserError
 
 # Typer carries click's exceptions under a private name; all of a user's mistakes share this base.
@@ -31,6 +31,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": sweep.sweep,
     "merge": runs.merge,
     "export": runs.export,
+    "replay": episodes.replay,
+    "video": episodes.video,
     "suites": listing.suites,
     "policies": listing.policies,
     "protocols": listing.list_protocols,

@@ -1,0 +1,108 @@
+"""Stored episodes run again, and drawn, on real LIBERO."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.conftest import CommandLine
+from tests.running import wambench as run_wambench
+from wambench import plugins
+from wambench.cells import simulator_seed
+from wambench.protocols import Protocol
+from wambench.store import STORE_NAME, Store, lighten
+from wambench.trace import Trace
+
+
+@pytest.fixture
+def copy(small_run: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    (tmp_path / "copy").mkdir()
+    shutil.copy(small_run / STORE_NAME, tmp_path / "copy" / STORE_NAME)
+    return tmp_path / "copy"
+
+
+def test_a_cell_replays_to_the_bit(small_run: Path) -> None:
+    ended = run_wambench("replay", small_run, "--task", "2", "--init", "0", "--most", "2", "--json")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert {cell["cell"]["policy"] for cell in found["cells"]} == {"expert", "random"}
+    assert all(cell["identical"] and cell["same_key"] for cell in found["cells"])
+    assert all("equal to the bit" in cell["found"] for cell in found["cells"])
+    assert found["conditions_differ"] == []
+
+
+def test_a_course_that_was_tampered_with_is_found_out(copy: Path) -> None:
+    with Store.read(copy) as store:
+        cell = next(known.cell for known in store.cells() if known.cell.policy == "expert")
+        trace = store.trace(cell.key)
+    trace.actions[20, 0] = np.nextafter(trace.actions[20, 0], 2)  # one bit of one number
+    spoiled = Trace(trace.actions, trace.snapshots, trace.digests).pack()
+    with sqlite3.connect(copy / STORE_NAME) as database:
+        database.execute("UPDATE episodes SET trace = ? WHERE cell_key = ?", (spoiled, cell.key))
+    which = ("--policy", "expert", "--task", cell.task_index, "--init", cell.init_state)
+    ended = run_wambench("replay", copy, *map(str, which))
+    assert ended.returncode == 1, ended.stderr
+    assert "NO" in ended.stdout and "differs from step 21 of" in ended.stdout
+    assert "the policy acts otherwise" in ended.stdout
+
+
+def test_a_film_shows_every_step(small_run: Path, tmp_path: Path, wambench: CommandLine) -> None:
+    which = ("--policy", "expert", "--suite", "libero_object", "--task", 2, "--init", 0)
+    ended = wambench("video", small_run, *which, "--out", tmp_path / "films", "--size", 96)
+    assert ended.code == 0, ended.err
+    (film,) = (tmp_path / "films").iterdir()
+    with av.open(str(film)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        assert container.streams.video[0].average_rate == 20
+    with Store.read(small_run) as store:
+        known = next(
+            one for one in store.cells()
+            if (one.cell.policy, one.cell.task_index, one.cell.init_state) == ("expert", 2, 0)
+        )  # fmt: skip
+        trace, passport = store.trace(known.cell.key), store.passport()
+    assert passport is not None and len(frames) == (known.steps or 0) + 1
+    assert {frame.shape for frame in frames} == {(96, 2 * 96, 3)}
+    suite = plugins.make_suite("libero_object")
+    simulator = suite.open(suite.tasks()[2], "exact")
+    simulator.reset(0, simulator_seed(Protocol.model_validate(passport.protocol), 0))
+    for step in (0, len(frames) // 2, len(frames) - 1):
+        drawn = simulator.draw(trace.snapshots[step], suite.spec.cameras, (96, 96))
+        expected = np.concatenate([drawn[camera] for camera in suite.spec.cameras], axis=1)
+        gap = np.abs(frames[step].astype(float) - expected).mean()
+        assert gap < 4, "what compression may cost"
+    simulator.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("replay", "RUN", "--policy", "exprt"), "no policy 'exprt'"),
+        (("replay", "RUN", "--suite", "libero_goal"), "no suite 'libero_goal'"),
+        (("replay", "RUN", "--init", "49"), "no finished episode of init state 49"),
+        (("video", "RUN", "--out", "films", "--size", "97"), "--size 97 is odd"),
+        (("video", "RUN", "--out", "films", "--camera", "left"), "has no camera 'left'"),
+        (("video", "RUN", "--out", "films", "--rendering", "fine"), "has no rendering 'fine'"),
+        (("video", "nowhere", "--out", "films"), "is not a run directory"),
+    ],
+)
+def test_bad_input_gets_one_line(
+    small_run: Path, work: Path, wambench: CommandLine, arguments: tuple[str, ...], said: str
+) -> None:
+    ended = wambench(*(str(small_run) if part == "RUN" else part for part in arguments))
+    assert ended.code == 2 and said in ended.err and ended.err.count("\n") == 1
+
+
+def test_a_light_run_cannot_be_replayed(
+    small_run: Path, tmp_path: Path, wambench: CommandLine
+) -> None:
+    lighten(small_run, tmp_path / "light")
+    for command in (("replay",), ("video", "--out", tmp_path / "films")):
+        ended = wambench(command[0], tmp_path / "light", *command[1:])
+        assert ended.code == 2 and "without the courses of its episodes" in ended.err

@@ -1,0 +1,113 @@
+"""Draw stored episodes as films, at any size, long after they were run."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from wambench import plugins
+from wambench.cells import Cell, simulator_seed
+from wambench.errors import UserError
+from wambench.protocols import Protocol
+
+CODEC = "libx264"
+QUALITY = {"crf": "18", "preset": "medium"}  # what the eye takes for lossless
+
+
+def write_film(path: Path, frames: Iterator[NDArray[np.uint8]], fps: float) -> int:
+    """Encode frames uint8 [H, W, 3] (H and W even) as H.264 in MP4; returns how many there were."""
+    first = next(frames)
+    count = 0
+    with av.open(str(path), "w") as container:
+        rate = Fraction(fps).limit_denominator(1000)
+        stream = cast(av.VideoStream, container.add_stream(CODEC, rate=rate, options=QUALITY))
+        stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
+        for frame in itertools.chain([first], frames):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            count += 1
+        container.mux(stream.encode())
+    return count
+
+
+def film_episode(
+    path: Path,
+    cell: Cell,
+    rules: Protocol,
+    snapshots: NDArray[np.float64],
+    cameras: Sequence[str],
+    size: int,
+    rendering: str,
+) -> int:
+    """Draw an episode with its cameras side by side, in a process of its own.
+
+    Args:
+        path: the film to write.
+        cell: whose episode.
+        rules: the protocol it was run under.
+        snapshots: [T + 1, n] of its trace.
+        cameras: left to right.
+        size: side of each camera's frame in pixels, even.
+        rendering: one of the suite's.
+
+    Returns:
+        Frames written.
+
+    Raises:
+        UserError: a task, camera or rendering that the suite does not have.
+    """
+    suite = plugins.make_suite(cell.suite)
+    for what, asked, known in (
+        ("camera", cameras, suite.spec.cameras),
+        ("rendering", [rendering], tuple(suite.spec.renderings)),
+    ):
+        for name in asked:
+            if name not in known:
+                raise UserError(f"{cell.suite} has no {what} {name!r}; name {' or '.join(known)}")
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
+        arguments = (path, cell, rules, snapshots, tuple(cameras), size, rendering)
+        return pool.submit(_film, *arguments).result()
+
+
+def _film(
+    path: Path,
+    cell: Cell,
+    rules: Protocol,
+    snapshots: NDArray[np.float64],
+    cameras: Sequence[str],
+    size: int,
+    rendering: str,
+) -> int:
+    suite = plugins.make_suite(cell.suite)
+    task = next((task for task in suite.tasks() if task.name == cell.task), None)
+    if task is None:
+        raise UserError(
+            f"the installed {cell.suite} has no task {cell.task!r}; install its version"
+        )
+    simulator = suite.open(task, rendering)
+    # Snapshots hold what moves; where fixtures stand is settled by the reset.
+    simulator.reset(
+        cell.init_state,
+        simulator_seed(rules, cell.init_state),
+        seed_once_per_task=rules.simulator_seeding == "once_per_task",
+    )
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for snapshot in snapshots:
+            drawn = simulator.draw(snapshot, cameras, (size, size))
+            yield np.concatenate([drawn[camera] for camera in cameras], axis=1)
+
+    part = path.with_name(f".{path.name}.part.mp4")
+    count = write_film(part, frames(), suite.spec.control_hz)
+    simulator.close()
+    part.replace(path)
+    return count
