@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.stats import mannwhitneyu
 
-from analysis.attention.scores import MEASURES, chance, score
+from analysis.attention.scores import MEASURES, chance, score, score_levels
 from wambench.errors import UserError
 
 SIDE = 64
@@ -76,6 +76,18 @@ def test_ties_do_not_depend_on_the_order_of_pixels() -> None:
     other = score(blocks.ravel()[shuffle], region.ravel()[shuffle])
     for measure in MEASURES:
         assert getattr(one, measure) == pytest.approx(getattr(other, measure), abs=1e-12)
+
+
+def test_tokens_are_scored_as_their_pixels_are() -> None:
+    random = np.random.default_rng(5)
+    values = random.exponential(size=(4, 4))
+    region = disc(24, 24, 12)
+    blocks = np.kron(np.arange(16).reshape(4, 4), np.ones((16, 16), int))
+    inside = np.bincount(blocks[region], minlength=16)
+    by_pixel = score(values.ravel()[blocks], region)
+    by_token = score_levels(values.ravel(), inside, 256 - inside)
+    for measure in MEASURES:
+        assert getattr(by_token, measure) == pytest.approx(getattr(by_pixel, measure), abs=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wambench.errors import PolicyFault
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 Orientation = Literal["upright", "opengl", "rotated_180"]
 """How an image array is laid out.
@@ -183,8 +185,8 @@ def checked_chunk(chunk: object, spec: ActionSpec, horizon: int) -> NDArray[np.f
     return np.clip(chunk.astype(np.float64), spec.low, spec.high)
 
 
-def orient(image: NDArray[np.uint8], orientation: Orientation) -> NDArray[np.uint8]:
-    """Return an upright image [H, W, 3] in ``orientation``, contiguous."""
+def orient(image: NDArray[Pixel], orientation: Orientation) -> NDArray[Pixel]:
+    """Return an upright image [H, W, ...] in ``orientation``, contiguous; each undoes itself."""
     turned = {
         "upright": image,
         "opengl": image[::-1],

@@ -12,7 +12,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from wambench.errors import UserError
 
@@ -64,28 +63,45 @@ def score(density: ArrayLike, region: ArrayLike) -> Scores:
     inside = np.asarray(region, bool).ravel()
     if d.shape != inside.shape:
         raise ValueError(f"a map of {d.size} pixels and a region of {inside.size}")
-    count, area = int(inside.sum()), float(inside.mean())
-    if not 0 < count < inside.size:
-        what = "empty" if count == 0 else "the whole picture"
+    levels, level_of = np.unique(d, return_inverse=True)
+    counted = np.bincount(level_of, minlength=levels.size)
+    within = np.bincount(level_of[inside], minlength=levels.size)
+    return score_levels(levels, within, counted - within)
+
+
+def score_levels(density: ArrayLike, inside: ArrayLike, outside: ArrayLike) -> Scores:
+    """Score a map that is constant on parts of the picture, such as tokens; see :func:`score`.
+
+    Args:
+        density: [n], weight of a pixel in each part.
+        inside: [n], pixels of the part in the region.
+        outside: [n], its other pixels.
+    """
+    d, a, b = (np.asarray(x, np.float64) for x in (density, inside, outside))
+    if a.sum() == 0 or b.sum() == 0:
+        what = "empty" if a.sum() == 0 else "the whole picture"
         raise UserError(f"the region is {what}; nothing can be scored against it")
-    if not np.isfinite(d).all() or d.min() < 0 or d.sum() == 0:
+    n = a + b
+    if not np.isfinite(d).all() or d.min() < 0 or (d * n).sum() == 0:
         raise UserError("the map is not finite, negative, or zero everywhere; it cannot be scored")
-    p = d / d.sum()
-    mass = float(p[inside].sum())
+    p = d / (d * n).sum()  # of a pixel
+    area, mass = a.sum() / n.sum(), float((p * a).sum())
     peak = d == d.max()
-    ranks = rankdata(d)
-    wins = ranks[inside].sum() - count * (count + 1) / 2
-    spread = float(p.std())
-    hits = _hits(d, inside, count)
-    positive = p[p > 0]
+    levels, level_of = np.unique(d, return_inverse=True)
+    within, without = (np.bincount(level_of, x, levels.size) for x in (a, b))
+    below = np.cumsum(without) - without
+    mean = 1 / n.sum()
+    spread = float(np.sqrt((n * (p - mean) ** 2).sum() / n.sum()))
+    hits = _hits(within, without, a.sum())
+    log = np.log(p, out=np.zeros_like(p), where=p > 0)
     return Scores(
         mass=mass,
-        lift=mass / area,
-        pointing=float(inside[peak].mean()),
-        auroc=float(wins / (count * (inside.size - count))),
-        nss=float((p[inside].mean() - p.mean()) / spread) if spread else 0.0,
-        iou=hits / (2 * count - hits),
-        entropy=float(-(positive * np.log(positive)).sum() / np.log(p.size)),
+        lift=float(mass / area),
+        pointing=float(a[peak].sum() / n[peak].sum()),
+        auroc=float((within * (below + without / 2)).sum() / (a.sum() * b.sum())),
+        nss=float((mass / a.sum() - mean) / spread) if spread > 1e-12 * mean else 0.0,
+        iou=float(hits / (2 * a.sum() - hits)),
+        entropy=float(-(n * p * log).sum() / np.log(n.sum())),
     )
 
 
@@ -97,9 +113,15 @@ def chance(area: float) -> Mapping[str, float]:
     }  # fmt: skip
 
 
-def _hits(d: NDArray[np.float64], inside: NDArray[np.bool_], count: int) -> float:
-    """How many of the ``count`` highest pixels lie inside; ties at the border take their share."""
-    border = np.partition(d, -count)[-count]
-    above, level = d > border, d == border
-    share = (count - above.sum()) / level.sum()
-    return float(inside[above].sum() + share * inside[level].sum())
+def _hits(within: NDArray[np.float64], without: NDArray[np.float64], count: float) -> float:
+    """How many of the ``count`` highest pixels lie inside; the last level gives its share.
+
+    Args:
+        within: pixels of the region at each level, lowest level first.
+        without: other pixels at each level.
+        count: how many are taken.
+    """
+    size = (within + without)[::-1]
+    before = np.cumsum(size) - size
+    taken = np.clip((count - before) / size, 0, 1)
+    return float((taken * within[::-1]).sum())

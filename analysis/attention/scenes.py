@@ -1,0 +1,186 @@
+"""Moments of episodes: what a policy is shown, and what only the simulator knows of the picture.
+
+A simulator needs a process of its own, and torch must not be in it: moments are gathered in a
+fresh process per task and travel back as arrays.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wambench import plugins
+from wambench.cells import Cell, digest_of
+from wambench.contract import Observation, PolicySpec
+from wambench.episode import Clock, Setting, course, observe, run_episode
+from wambench.errors import UserError
+from wambench.facts import Role
+from wambench.policy_server import LocalClient
+from wambench.protocols import Protocol
+
+Mask = NDArray[np.bool_]
+Picture = NDArray[np.uint8]
+VISIBLE_DIFFERENCE = 16  # of 255, in any channel: what the eye notices at an edge
+
+
+@dataclass(frozen=True)
+class Course:
+    """One episode whose moments are wanted.
+
+    Attributes:
+        actions: float64 [T, A] that were executed; None: those of the policy ``guide``.
+        guide: entry point of a policy without torch that leads through the episode.
+    """
+
+    suite: str
+    task_index: int
+    init_state: int
+    seed: int = 0
+    actions: NDArray[np.float64] | None = None
+    guide: str = "expert"
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How moments are gathered.
+
+    Attributes:
+        rules: the protocol under which the policies are asked.
+        spec: what they need: cameras, proprioception, image size.
+        stride: control steps between moments, from the first one on.
+        ahead: control steps to the picture that says what changes.
+        size: side of pictures and masks in pixels.
+        rendering: of the pictures; what policies see is drawn as the protocol says.
+    """
+
+    rules: Protocol
+    spec: PolicySpec
+    stride: int
+    ahead: int
+    size: int = 128
+    rendering: str = "exact"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What there was to see at one control step. All pictures and masks are upright.
+
+    Attributes:
+        steps: of the whole episode.
+        seen: what a policy is given, under the protocol.
+        pictures: camera -> uint8 [S, S, 3].
+        later: the same so many steps ahead.
+        regions: camera -> role -> [S, S].
+        change: camera -> [S, S], what differs visibly between now and then.
+    """
+
+    suite: str
+    task_index: int
+    task: str
+    init_state: int
+    seed: int
+    step: int
+    steps: int
+    seen: Observation
+    pictures: Mapping[str, Picture]
+    later: Mapping[str, Picture]
+    regions: Mapping[str, Mapping[Role, Mask]]
+    change: Mapping[str, Mask]
+
+    @property
+    def episode(self) -> tuple[str, int, int, int]:
+        """What moments of one episode share."""
+        return self.suite, self.task_index, self.init_state, self.seed
+
+
+def gather(courses: Sequence[Course], looking: Looking) -> Sequence[Moment]:
+    """Moments of episodes of one task, in order; seconds to open it, then one or two an episode.
+
+    Raises:
+        UserError: a suite, task, initial state or rendering that does not exist.
+    """
+    if len({(one.suite, one.task_index) for one in courses}) != 1:
+        raise ValueError("gather() takes courses of one task")
+    _check(courses, looking)
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
+        return pool.submit(_gather, courses, looking).result()
+
+
+def _check(courses: Sequence[Course], looking: Looking) -> None:
+    suite = plugins.make_suite(courses[0].suite)
+    tasks = suite.tasks()
+    if not 0 <= courses[0].task_index < len(tasks):
+        raise UserError(
+            f"{suite.spec.name} has no task {courses[0].task_index}; it has 0-{len(tasks) - 1}"
+        )
+    count = tasks[courses[0].task_index].init_states
+    for one in courses:
+        if not 0 <= one.init_state < count:
+            raise UserError(
+                f"init state {one.init_state} is out of range: {one.suite}/{one.task_index} has "
+                f"{count} (0-{count - 1})"
+            )
+    for camera in looking.spec.cameras:
+        if camera not in suite.spec.cameras:
+            known = ", ".join(suite.spec.cameras)
+            raise UserError(f"{suite.spec.name} has no camera {camera!r}; it has {known}")
+    for rendering in (looking.rendering, looking.rules.rendering):
+        if rendering not in suite.spec.renderings:
+            raise UserError(
+                f"{suite.spec.name} has no rendering {rendering!r}; "
+                f"name {' or '.join(suite.spec.renderings)}"
+            )
+
+
+def _gather(courses: Sequence[Course], looking: Looking) -> list[Moment]:
+    suite = plugins.make_suite(courses[0].suite)
+    task = suite.tasks()[courses[0].task_index]
+    acting = suite.open(task, looking.rules.rendering)
+    same = looking.rendering == looking.rules.rendering
+    drawing = acting if same else suite.open(task, looking.rendering)
+    setting = Setting(looking.rules, suite.spec, looking.spec, task.instruction)
+    cameras, size = looking.spec.cameras, (looking.size, looking.size)
+    out = []
+    for one in courses:
+        key = digest_of([one.suite, task.name, one.init_state, one.seed])
+        place = (one.suite, task.index, task.name, one.init_state, one.seed)
+        cell = Cell(key, one.guide, looking.rules.name, *place)
+        actions = one.actions
+        if actions is None:
+            guide = plugins.make_policy(one.guide, {})
+            led = Setting(looking.rules, suite.spec, guide.spec, task.instruction)
+            guide.load()
+            actions = run_episode(cell, led, acting, LocalClient(guide)).trace.actions
+        seen, snapshots = {}, []
+        for step in course(cell, setting, acting, actions):
+            snapshots.append(acting.snapshot().copy())
+            if step % looking.stride == 0 and step < len(actions):
+                seen[step] = observe(cell, setting, acting, step, Clock())
+        if not same:
+            next(course(cell, setting, drawing, ()))  # fixtures stand where the reset puts them
+        for step, observation in seen.items():
+            now = snapshots[step]
+            then = snapshots[min(step + looking.ahead, len(snapshots) - 1)]
+            pictures, later = (drawing.draw(at, cameras, size) for at in (now, then))
+            out.append(
+                Moment(
+                    *place, step=step, steps=len(actions), seen=observation,
+                    pictures=pictures, later=later,
+                    regions=acting.regions(now, cameras, size),
+                    change={c: changed(pictures[c], later[c]) for c in cameras},
+                )
+            )  # fmt: skip
+    for simulator in {id(s): s for s in (acting, drawing)}.values():
+        simulator.close()
+    return out
+
+
+def changed(now: Picture, later: Picture) -> Mask:
+    """Pixels [H, W] whose colour differs visibly."""
+    return np.abs(now.astype(np.int16) - later).max(axis=2) > VISIBLE_DIFFERENCE
