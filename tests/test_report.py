@@ -212,11 +212,15 @@ def test_learned_policies_are_held_against_controls(tmp_path: Path, wambench: Co
     table = Page(run / "report.html").table("Learned policies against scripted controls")[1:]
     rows = {(policy, control): row for policy, control, *row in table}
     assert set(rows) == {(p, c) for p in ("learned", "copy") for c in ("broken", "same")}
-    # Against broken: 11 cells, 10 of them solved by one alone; p is 2 / 2^10, times 4 rows.
-    assert rows["learned", "broken"] == ["11", "10", "0", "90.9 %", "0.0020.0078", "above"]
-    assert rows["learned", "same"][:4] == ["11", "5", "0", "45.5 %"]
+    # Against broken: 11 cells, 10 of them solved by one alone; p is that of the t test over three
+    # tasks, which is larger than 2 / 2^10, times 4 rows.
+    assert rows["learned", "broken"][:3] == ["11", "10", "0"]
+    assert rows["learned", "broken"][3].startswith("90.9 %")
+    assert rows["learned", "broken"][4:] == ["0.00910.036", "above"]
+    assert rows["learned", "same"][:3] == ["11", "5", "0"]
     assert rows["learned", "same"][-1] == "not told apart"
-    assert rows["copy", "same"] == ["12", "0", "0", "0.0 %", "11", "not told apart"]
+    assert rows["copy", "same"][:3] == ["12", "0", "0"]
+    assert rows["copy", "same"][4:] == ["11", "not told apart"]
 
 
 @pytest.mark.usefixtures("undrawn")

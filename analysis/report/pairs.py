@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from analysis.pairing import Place, by_policy, common
 from analysis.statistics import CONFIDENCE, Paired, holm, paired
 from wambench.contract import PolicySpec
 from wambench.store import StoredCell
 
 Verdict = Literal["above", "below", "not told apart"]
-Place = tuple[str, int, int, int]  # suite, task, initial state, seed
 
 
 @dataclass(frozen=True)
@@ -50,17 +50,15 @@ def against_controls(
 
 def outcomes_of(cells: Sequence[StoredCell]) -> dict[str, dict[Place, bool]]:
     """Policy -> where -> whether it succeeded, of every cell that finished."""
-    ended: dict[str, dict[Place, bool]] = {}
-    for stored in cells:
-        own = ended.setdefault(stored.cell.policy, {})
-        if stored.outcome is not None:
-            own[_place(stored)] = stored.outcome == "success"
-    return ended
+    return {
+        label: {place: ended for place, ended in places.items() if ended is not None}
+        for label, places in by_policy(cells).items()
+    }
 
 
 def paired_on(first: Mapping[Place, bool], second: Mapping[Place, bool]) -> Paired:
     """Compare two policies on the cells that both finished."""
-    return paired(_by_task(first, second))
+    return paired(common(first, second))
 
 
 def verdict(found: Paired, p_adjusted: float) -> Verdict:
@@ -68,19 +66,3 @@ def verdict(found: Paired, p_adjusted: float) -> Verdict:
     if p_adjusted >= 1 - CONFIDENCE or not found.difference:
         return "not told apart"
     return "above" if found.difference > 0 else "below"
-
-
-def _place(stored: StoredCell) -> Place:
-    cell = stored.cell
-    return cell.suite, cell.task_index, cell.init_state, cell.seed
-
-
-def _by_task(
-    first: Mapping[Place, bool], second: Mapping[Place, bool]
-) -> Sequence[Sequence[Sequence[tuple[bool, bool]]]]:
-    """Both outcomes of every common cell, per suite and task."""
-    found: dict[str, dict[int, list[tuple[bool, bool]]]] = {}
-    for place in sorted(set(first) & set(second)):
-        task = found.setdefault(place[0], {}).setdefault(place[1], [])
-        task.append((first[place], second[place]))
-    return [list(tasks.values()) for tasks in found.values()]
