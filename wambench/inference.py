@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+from wambench.attention import Attention
 from wambench.contract import Frozen, Observation
 
 StageName = Literal["text", "vision", "prefill", "imagine", "act", "decode"]
@@ -67,6 +68,7 @@ class Inference:
             1 multiply-add = 2, only matrix products, convolutions and (dense) attention. None:
             there is no closed form, and only counters tell.
         control_hz: actions that the robot executes in a second; None: not known.
+        attention: what its action tokens read; None: it has none, or does not show it.
     """
 
     program: Program[Any]
@@ -76,6 +78,7 @@ class Inference:
     cache: Callable[[Any], Sequence[Any]] = lambda state: ()
     flops: Sequence[int] | None = None
     control_hz: float | None = None
+    attention: Attention | None = None
 
 
 class Variant(Frozen):

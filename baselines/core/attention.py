@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -23,6 +24,23 @@ class KV(NamedTuple):
 KVCache = list[KV]
 """One :class:`KV` per layer, in the order in which the layers run."""
 
+Ask = Callable[[Tensor, Tensor, Tensor | None], None]
+"""Is told queries [B, Q, heads, head_dim], all keys [B, P + K, kv_heads, head_dim] and the mask."""
+
+# A variable of the module and no ContextVar, at each of which torch.compile would cut its graph.
+_ask: Ask | None = None
+
+
+@contextmanager
+def asked(ask: Ask) -> Iterator[None]:
+    """Let ``ask`` know of every softmax before it is computed; nothing else changes."""
+    global _ask
+    before, _ask = _ask, ask
+    try:
+        yield
+    finally:
+        _ask = before
+
 
 def attend(
     q: Tensor, k: Tensor, v: Tensor, past: KV | None = None, mask: Tensor | None = None
@@ -41,6 +59,8 @@ def attend(
     """
     if past is not None:
         k, v = torch.cat([past.k, k], dim=1), torch.cat([past.v, v], dim=1)
+    if _ask is not None:
+        _ask(q, k, mask)
     groups = q.shape[2] // k.shape[2]
     if groups > 1:  # repeated here, because CUDA's fast kernels do not take groups and a mask
         k, v = k.repeat_interleave(groups, dim=2), v.repeat_interleave(groups, dim=2)

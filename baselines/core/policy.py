@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.core.card import Card, changed
+from baselines.core.labels import Labels, View, Watch
 from baselines.core.machine import has_gpu, memory_gb
 from baselines.core.options import RunOptions
 from baselines.core.tokens import Tokenize
 from wambench import Needs, Observation, Policy, PolicySpec, UserError
+from wambench.attention import Attention
 from wambench.contract import Frozen
 from wambench.inference import Inference, Program, Variant
 from wambench.profile.observations import INSTRUCTION
@@ -65,6 +67,7 @@ class LearnedPolicy(Policy):
             max_batch=options.batch_size,
             num_gpus=1 if on_gpu else 0,
         )
+        self.watch = Watch()
         self._texts: dict[str, Any] = {}
         self._ready: Ready | None = None
 
@@ -95,6 +98,14 @@ class LearnedPolicy(Policy):
     @abstractmethod
     def tokenizer(self) -> Tokenize:
         """The tokenizer of the text side."""
+
+    @abstractmethod
+    def view(self) -> View:
+        """Its image tokens."""
+
+    @abstractmethod
+    def attention(self, words: Callable[[str], Sequence[str]]) -> Attention:
+        """What its action tokens read, given how its tokenizer spells an instruction."""
 
     def cache(self, state: Any) -> Sequence[Tensor]:
         """Keys and values in a finished state that later steps read again."""
@@ -232,6 +243,7 @@ class LearnedPolicy(Policy):
             cache=self.cache,
             flops=self.flops(len(ready.prepare.tokenize(INSTRUCTION))),
             control_hz=self.card.robot.control_hz,
+            attention=self.attention(ready.prepare.tokenize.spelled),
         )
 
     def variants(self) -> Mapping[str, Variant]:
@@ -239,7 +251,12 @@ class LearnedPolicy(Policy):
         return self.card.variants
 
     def _start(self, ready: Ready, observations: Sequence[Observation]) -> Any:
-        return self.state(ready.prepare(observations))
+        state = self.state(ready.prepare(observations))
+        words = ready.prepare.tokenize.spelled
+        state.reader = self.watch.reader(
+            lambda: Labels(words(observations[0].instruction), self.view())
+        )
+        return state
 
     def _loaded(self) -> Ready:
         if self._ready is None:

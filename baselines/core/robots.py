@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from baselines.core.labels import Mosaic, Picture, View, in_one_picture
 from wambench import ActionSpec, Observation
 from wambench.contract import Orientation
 
 Array = NDArray[np.float64]
-Picture = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,16 @@ class Robot:
     scaling: Literal["min_max", "z_score", "quantile"]
     state: Callable[[Mapping[str, Array]], Array]
     command: Callable[[Array, Array], Array]
-    mosaic: Callable[[list[Picture]], Picture]
+    mosaic: Mosaic
     control_hz: float | None = None
 
     def picture(self, seen: Observation) -> Picture:
         """One image [H, W, 3] of all cameras."""
         return self.mosaic([seen.images[camera] for camera in self.cameras])
+
+    def view(self, grid: tuple[int, int]) -> View:
+        """What the tokens show into whose rows and columns a model cuts that image."""
+        return in_one_picture(self.mosaic, self.cameras, self.image_size, *grid)
 
 
 def libero_state(proprio: Mapping[str, Array]) -> Array:
@@ -95,9 +99,7 @@ def resized(robot: Robot, size: tuple[int, int]) -> Robot:
     return dataclasses.replace(robot, mosaic=partial(_resized, robot.mosaic, size))
 
 
-def _resized(
-    mosaic: Callable[[list[Picture]], Picture], size: tuple[int, int], images: list[Picture]
-) -> Picture:
+def _resized(mosaic: Mosaic, size: tuple[int, int], images: list[Picture]) -> Picture:
     picture = Image.fromarray(mosaic(images))
     return np.asarray(picture.resize(size[::-1], Image.Resampling.BILINEAR))
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from baselines.core.flow import TRAIN_TIMESTEPS, FlowSchedule
+from baselines.core.reading import reading
 from baselines.imagewam.config import Options
 from baselines.imagewam.editor import modulate, predict, run_editor
 from baselines.imagewam.model import ImageWAM, State
@@ -27,6 +28,7 @@ from baselines.imagewam.packing import (
     readable,
     valid_mask,
 )
+from baselines.imagewam.reading import calls
 from wambench.inference import Program, Step
 
 
@@ -125,11 +127,13 @@ class _Inference:
         if index == 0:
             state.action, state.velocities = state.noise, []
         assert state.action is not None
-        assert state.tokens is not None
+        assert state.tokens is not None and state.context is not None
         others = state.tokens.shape[1] + state.action.shape[1]
         mask = readable(self._context_mask(state), others)
         time = self._time(schedule, index, state.action)
-        velocity = self.model.expert(state.action, time, state.cache, mask)
+        told = functools.partial(calls, self.model.config, state.context.shape[1] - 1)
+        with reading(state.reader, index, told):
+            velocity = self.model.expert(state.action, time, state.cache, mask)
         state.velocities.append(velocity)
         state.action = schedule.step(state.action, velocity, index)
 

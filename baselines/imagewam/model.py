@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from baselines.core.attention import KVCache
+from baselines.core.labels import Reader
 from baselines.imagewam.config import ImageWAMConfig
 from baselines.imagewam.editor import make_editor
 from baselines.imagewam.expert import ActionExpert
@@ -43,6 +44,7 @@ class State:
     token_ids: Tensor | None = None  # [B, L]; not needed if text is given
     image: Tensor | None = None  # [B, 3, height, width] in [-1, 1]; not needed if tokens are given
     target_noise: Tensor | None = None  # [B, N, C], what an imagined image starts from
+    reader: Reader | None = None  # is told what the action reads
 
     text: Tensor | None = None  # [B, L, text_features]
     tokens: Tensor | None = None  # [B, N, C] of the current image

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from baselines.core.card import Card, wam_variants
+from baselines.core.labels import View
 from baselines.core.options import WamOptions, parse
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO, ROBOTWIN
-from baselines.core.tokens import WAM_PROMPT, Tokenize, released, stand_in
+from baselines.core.tokens import WAM_PROMPT, StandIn, Tokenize, released
 from baselines.imagewam import cost
 from baselines.imagewam.config import PARAMETERS, PRESETS, PUBLISHED, Options
 from wambench.inference import Variant
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from baselines.core.inputs import Inputs
+    from wambench.attention import Attention
     from wambench.inference import Program
 
 PROMPT_TOKENS = 25  # of prompt and chat template around an instruction, for the stand-in tokenizer
@@ -106,6 +108,16 @@ class ImageWAMPolicy(LearnedPolicy):
 
         return tensors(state.cache)
 
+    def view(self) -> View:
+        """Tokens of the picture of all cameras."""
+        return self.card.robot.view(self.card.architecture.token_grid)
+
+    def attention(self, words: Callable[[str], Sequence[str]]) -> Attention:
+        """The expert's."""
+        from baselines.imagewam.reading import attention
+
+        return attention(self.card.architecture, self.view(), words, self.watch)
+
     def flops(self, text_tokens: int) -> Sequence[int]:
         """See :func:`baselines.imagewam.cost.flops`."""
         steps = self.options.imagine_steps
@@ -115,7 +127,7 @@ class ImageWAMPolicy(LearnedPolicy):
         """Qwen3's chat template around the prompt."""
         config = self.card.architecture
         if self.options.text_encoder is None:
-            return stand_in(config.text.vocabulary, PROMPT_TOKENS, config.text_length)
+            return StandIn(config.text.vocabulary, PROMPT_TOKENS, config.text_length)
         return released(self.options.text_encoder, config.text_length, WAM_PROMPT.format, chat=True)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from baselines.core.labels import Labels, Watch
 from baselines.core.options import parse
 from baselines.core.policy import source_hash
 from baselines.core.robots import LIBERO, unchanged
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from baselines.core.inputs import Preparation
     from baselines.nano.models.base import NanoModel
 
+UNTRAINED_DRAWS = 4  # one random network may look somewhere by chance
 WEIGHTS = Path(__file__).parent / "weights"
 ROBOT = dataclasses.replace(LIBERO, image_size=(SIDE, SIDE), command=unchanged)
 
@@ -88,6 +90,7 @@ class NanoPolicy(Policy):
             horizon=config.architecture.horizon,
             replan_steps=REPLAN,
         )
+        self.watch = Watch()
         self._ready: Ready | None = None
 
     @property
@@ -215,11 +218,26 @@ class NanoPolicy(Policy):
             cache=ready.model.cache,
             flops=flops(self.nano, INSTRUCTION),
             control_hz=ROBOT.control_hz,
+            attention=ready.model.attention(
+                ready.model.view(ROBOT.cameras), ready.prepare.tokenize.spelled, self.watch
+            ),
         )
 
     def variants(self) -> Mapping[str, Variant]:
         """LIBERO alone."""
         return {"libero": Variant(policy=self.nano.name)}
+
+    def controls(self) -> Mapping[str, Sequence[Variant]]:
+        """Random weights, and another task's instruction."""
+        own = self.options.model_dump(mode="json", exclude_defaults=True)
+
+        def variant(**options: Any) -> Variant:
+            return Variant(policy=self.nano.name, options=own | options)
+
+        return {
+            "untrained": [variant(untrained=seed) for seed in range(UNTRAINED_DRAWS)],
+            "other instruction": [variant(swap_instruction=1)],
+        }
 
     def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
         """Chunks [16, 7]; one observation after the other, so that no neighbour matters."""
@@ -240,16 +258,22 @@ class NanoPolicy(Policy):
         from baselines.core.inputs import signed
         from baselines.nano.models.base import Seen
 
+        heard = [self._instruction(seen, ready.heard) for seen in observations]
         inputs = ready.prepare(
             [
-                dataclasses.replace(seen, instruction=self._instruction(seen, ready.heard))
-                for seen in observations
+                dataclasses.replace(seen, instruction=instruction)
+                for seen, instruction in zip(observations, heard, strict=True)
             ]
         )
         images = torch.stack([signed(image, torch.float32) for image in inputs.images], dim=1)
         given = Seen(images, inputs.proprio, inputs.token_ids, inputs.lengths)
         with torch.inference_mode():
-            return ready.model.state(given, inputs.noise, inputs.noise_seeds)
+            state = ready.model.state(given, inputs.noise, inputs.noise_seeds)
+        words = ready.prepare.tokenize.spelled
+        state.reader = self.watch.reader(
+            lambda: Labels(words(heard[0]), ready.model.view(ROBOT.cameras))
+        )
+        return state
 
     def _loaded(self) -> Ready:
         if self._ready is None:

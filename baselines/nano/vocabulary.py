@@ -29,3 +29,7 @@ class Vocabulary:
     def __call__(self, instruction: str) -> Sequence[int]:
         """Ids of an instruction's words; a word never met is UNKNOWN."""
         return [self._ids.get(word, UNKNOWN) for word in words_of(instruction)] or [UNKNOWN]
+
+    def spelled(self, instruction: str) -> Sequence[str]:
+        """The words, known or not; an instruction without any is one token that is no text."""
+        return words_of(instruction) or [""]

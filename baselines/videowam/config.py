@@ -5,6 +5,7 @@ Sizes are those of yuantianyuan01/FastWAM at 45d8e14 and of Wan2.2-TI2V-5B.
 
 from __future__ import annotations
 
+import math
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -108,10 +109,15 @@ class FastWamConfig(Frozen):
         return self.latent_channels, self.latent_frames, rows, columns
 
     @property
+    def token_grid(self) -> tuple[int, int]:
+        """Rows and columns of the video tokens of one latent frame."""
+        _, _, rows, columns = self.latent_shape
+        return rows // self.patch[1], columns // self.patch[2]
+
+    @property
     def frame_tokens(self) -> int:
         """Video tokens of one latent frame."""
-        _, _, rows, columns = self.latent_shape
-        return (rows // self.patch[1]) * (columns // self.patch[2])
+        return math.prod(self.token_grid)
 
 
 class Options(Frozen):

@@ -52,13 +52,14 @@ class _Together(Parts):
         tokens = video.patch_embedding(latents).flatten(2).transpose(1, 2)
         when = embed_time(action.condition_embedder, t[:, None], (1,)).modulation
         text, embedded = self._action_text(state), action.action_encoder(state.action)
-        x, state.action_tokens = run_both(
-            Side(video.blocks, tokens, time.modulation, sight.text, rope),
-            Side(action.blocks, embedded, when, text, state.action_rope),
-            sight.past,
-            _mask(sight, tokens.shape[1], embedded.shape[1]),
-            sight.text_mask,
-        )
+        with self._reading(state, index, video_queries=tokens.shape[1]):
+            x, state.action_tokens = run_both(
+                Side(video.blocks, tokens, time.modulation, sight.text, rope),
+                Side(action.blocks, embedded, when, text, state.action_rope),
+                sight.past,
+                _mask(sight, tokens.shape[1], embedded.shape[1]),
+                sight.text_mask,
+            )
         self._move_video(state, x, time, index, self.action_schedule)
 
     def act_on_both(self, state: State, index: int) -> None:

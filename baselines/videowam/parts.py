@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from baselines.core.attention import KVCache, joined
 from baselines.core.flow import FlowSchedule
+from baselines.core.reading import reading
 from baselines.videowam import components
 from baselines.videowam.blocks import Rope, Time, embed_time, read_text
 from baselines.videowam.config import FastWamConfig, Options
@@ -24,6 +26,7 @@ from baselines.videowam.experts import (
     video_velocity,
 )
 from baselines.videowam.modules import FastWam
+from baselines.videowam.reading import calls
 from baselines.videowam.state import State
 from wambench.inference import Step
 
@@ -147,8 +150,17 @@ class Parts:
         """One flow step of the action, reading ``video_kv``."""
         t = self.action_schedule.time(index, state.action[:1])
         sight = Sight(self._action_text(state), past=state.video_kv, text_mask=state.cross_mask)
-        velocity = action_velocity(self.model.action, state.action, t, state.action_rope, sight)
+        with self._reading(state, index):
+            velocity = action_velocity(self.model.action, state.action, t, state.action_rope, sight)
         self._move_action(state, velocity, index)
+
+    def _reading(
+        self, state: State, index: int, video_queries: int | None = None
+    ) -> AbstractContextManager[None]:
+        """Tell what a pass reads; see :func:`~.reading.calls`."""
+        frames, text = state.grid.frames, state.context.shape[1] - 1
+        told = functools.partial(calls, self.config, frames, text, video_queries=video_queries)
+        return reading(state.reader, index, told)
 
     def _move_action(self, state: State, velocity: Tensor, index: int) -> None:
         state.velocity_action = velocity

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field, PositiveInt
 
 from baselines.core.card import Card, wam_variants
+from baselines.core.labels import View
 from baselines.core.options import WamOptions, parse
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO, ROBOTWIN_LARGE
-from baselines.core.tokens import WAM_PROMPT, Tokenize, released, stand_in
+from baselines.core.tokens import WAM_PROMPT, StandIn, Tokenize, released
 from baselines.videowam import cost
 from baselines.videowam.config import OPTIONS, PARAMETERS, PRESETS, Mode, Options
 from wambench import UserError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from baselines.core.inputs import Inputs
+    from wambench.attention import Attention
     from wambench.inference import Program
 
 PROMPT_TOKENS = 16  # of the prompt around an instruction, for the stand-in tokenizer
@@ -142,6 +144,16 @@ class FastWamPolicy(LearnedPolicy):
         """The video's keys and values, and those of text and first frame where they are kept."""
         return state.kept()
 
+    def view(self) -> View:
+        """Tokens of the picture of all cameras."""
+        return self.card.robot.view(self.card.architecture.token_grid)
+
+    def attention(self, words: Callable[[str], Sequence[str]]) -> Attention:
+        """The action expert's."""
+        from baselines.videowam.reading import attention
+
+        return attention(self.card.architecture, self.mode, self.view(), words, self.watch)
+
     def flops(self, text_tokens: int) -> Sequence[int]:
         """See :func:`baselines.videowam.cost.flops`."""
         return cost.flops(self.card.architecture, self.savings(), self.mode)
@@ -150,7 +162,7 @@ class FastWamPolicy(LearnedPolicy):
         """UMT5's tokenizer on the prompt."""
         config = self.card.architecture
         if self.options.text_encoder is None:
-            return stand_in(config.text_encoder.vocab, PROMPT_TOKENS, config.text_length)
+            return StandIn(config.text_encoder.vocab, PROMPT_TOKENS, config.text_length)
         return released(
             self.options.text_encoder, config.text_length, WAM_PROMPT.format, chat=False
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from baselines.core.attention import KVCache, tensors
+from baselines.core.labels import Reader
 from baselines.videowam.blocks import Rope
 from baselines.videowam.experts import Grid
 
@@ -25,6 +26,9 @@ class State:
         text_features: [B, L, text_dim] as the text encoder leaves them.
         text_valid: [B, L] bool, False at pads.
         text_mask: [B, L] bool of text that may be read; None: all of it, pads too, as released.
+
+    Set by a policy whose attention is watched:
+        reader: is told what the action reads.
 
     The others are results, in the order in which the stages set them:
         text: [B, L, text_dim], zero at pads; it depends on the instruction alone, so a later
@@ -51,6 +55,7 @@ class State:
     text_valid: Tensor | None = None
     text_mask: Tensor | None = None
 
+    reader: Reader | None = field(init=False, repr=False, default=None)
     text: Tensor = field(init=False, repr=False)
     context: Tensor = field(init=False, repr=False)
     video_text: KVCache | None = field(init=False, repr=False, default=None)

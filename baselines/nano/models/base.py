@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from baselines.nano.config import NanoConfig
+from baselines.core.labels import Picture, View, Watch, in_one_picture
+from baselines.nano.config import SIDE, NanoConfig
+from wambench.attention import Attention
 from wambench.inference import Program
 
 
@@ -69,6 +72,16 @@ class NanoModel(nn.Module, ABC):
     def program(self) -> Program[Any]:
         """The stages of one inference; the result is ``state.action`` [B, H, 7]."""
 
+    @abstractmethod
+    def view(self, cameras: Sequence[str]) -> View:
+        """Its image tokens, given the cameras in the order of ``Seen.images``."""
+
+    @abstractmethod
+    def attention(
+        self, view: View, words: Callable[[str], Sequence[str]], watch: Watch
+    ) -> Attention:
+        """What its action tokens read."""
+
     def cache(self, state: Any) -> Sequence[Tensor]:
         """Keys and values in a finished state that later steps read again."""
         return ()
@@ -88,3 +101,12 @@ class NanoModel(nn.Module, ABC):
 def mosaic(images: Tensor) -> Tensor:
     """Cameras side by side: [..., cameras, 3, side, side] to [..., 3, side, cameras * side]."""
     return torch.cat(images.unbind(dim=-4), dim=-1)
+
+
+def mosaic_view(cameras: Sequence[str], grid: tuple[int, int]) -> View:
+    """What the tokens show into whose rows and columns a model cuts a :func:`mosaic`."""
+
+    def drawn(images: list[Picture]) -> Picture:
+        return mosaic(torch.from_numpy(np.stack(images)).movedim(-1, -3)).movedim(-3, -1).numpy()
+
+    return in_one_picture(drawn, cameras, (SIDE, SIDE), *grid)

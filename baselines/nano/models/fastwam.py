@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,14 +10,17 @@ import torch
 from torch import Tensor, nn
 
 from baselines.core.inputs import batch_noise
+from baselines.core.labels import View, Watch
 from baselines.nano.codec import PatchCodec
 from baselines.nano.config import LATENT_CHANNELS, PATCH, WORDS, NanoConfig, architecture_of
-from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic
+from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, mosaic_view
 from baselines.videowam.config import BEST_EXACT, Mode
 from baselines.videowam.loss import Batch, draw, loss
 from baselines.videowam.modes import PROGRAMS
 from baselines.videowam.modules import FastWam
+from baselines.videowam.reading import attention
 from baselines.videowam.state import State
+from wambench.attention import Attention
 from wambench.inference import Program, Step
 
 
@@ -67,6 +70,16 @@ class NanoFastWam(NanoModel):
     def program(self) -> Program[Any]:
         """The mode's stages."""
         return self._program(self.mode)
+
+    def view(self, cameras: Sequence[str]) -> View:
+        """Tokens of the picture of all cameras."""
+        return mosaic_view(cameras, self.wam.config.token_grid)
+
+    def attention(
+        self, view: View, words: Callable[[str], Sequence[str]], watch: Watch
+    ) -> Attention:
+        """The family's."""
+        return attention(self.wam.config, self.mode, view, words, watch)
 
     def cache(self, state: State) -> Sequence[Tensor]:
         """The video's and the text's."""

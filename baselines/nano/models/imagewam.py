@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -10,10 +10,12 @@ from torch import Tensor, nn
 
 from baselines.core.attention import tensors
 from baselines.core.inputs import batch_noise
+from baselines.core.labels import View, Watch
 from baselines.imagewam.config import BEST_EXACT
 from baselines.imagewam.inference import program
 from baselines.imagewam.loss import Batch, Draws, loss
 from baselines.imagewam.model import ImageWAM, State
+from baselines.imagewam.reading import attention
 from baselines.nano.codec import PatchCodec
 from baselines.nano.config import (
     LATENT_CHANNELS,
@@ -23,7 +25,8 @@ from baselines.nano.config import (
     NanoConfig,
     architecture_of,
 )
-from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic
+from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, mosaic_view
+from wambench.attention import Attention
 from wambench.inference import Program, StageName, Step
 
 
@@ -71,6 +74,16 @@ class NanoImageWAM(NanoModel):
         }
         steps = program(self.wam, BEST_EXACT, imagine_steps).steps
         return Program([one for step in steps for one in own.get(step.stage, [step])])
+
+    def view(self, cameras: Sequence[str]) -> View:
+        """Tokens of the picture of all cameras."""
+        return mosaic_view(cameras, self.wam.config.token_grid)
+
+    def attention(
+        self, view: View, words: Callable[[str], Sequence[str]], watch: Watch
+    ) -> Attention:
+        """The family's."""
+        return attention(self.wam.config, view, words, watch)
 
     def cache(self, state: Any) -> Sequence[Tensor]:
         """The editor's."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from baselines.core.labels import View, Watch, separate
 from baselines.nano.config import NanoConfig, architecture_of
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen
 from baselines.vla.oft.config import BEST_EXACT
 from baselines.vla.oft.loss import loss
 from baselines.vla.oft.model import OFT
 from baselines.vla.oft.program import State, program
+from baselines.vla.oft.reading import attention
+from wambench.attention import Attention
 from wambench.inference import Program
 
 
@@ -41,3 +45,13 @@ class NanoOft(NanoModel):
     def program(self) -> Program[Any]:
         """Text, vision, prefill, act."""
         return program(self.vla, BEST_EXACT)
+
+    def view(self, cameras: Sequence[str]) -> View:
+        """Tokens of each camera."""
+        return separate(cameras, self.vla.config.side, self.vla.config.side)
+
+    def attention(
+        self, view: View, words: Callable[[str], Sequence[str]], watch: Watch
+    ) -> Attention:
+        """The family's."""
+        return attention(self.vla.config, view, words, watch)

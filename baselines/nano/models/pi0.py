@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from baselines.core.attention import tensors
+from baselines.core.labels import View, Watch, separate
 from baselines.nano.config import NanoConfig, architecture_of
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen
 from baselines.vla.pi0.config import BEST_EXACT
 from baselines.vla.pi0.loss import draw, loss
 from baselines.vla.pi0.modules import build
 from baselines.vla.pi0.program import State, program
+from baselines.vla.pi0.reading import attention
+from wambench.attention import Attention
 from wambench.inference import Program
 
 
@@ -46,6 +49,17 @@ class NanoPi0(NanoModel):
     def program(self) -> Program[Any]:
         """Text, vision, prefill, act."""
         return program(self.vla, BEST_EXACT)
+
+    def view(self, cameras: Sequence[str]) -> View:
+        """Tokens of each camera."""
+        side = self.vla.config.vision.side
+        return separate(cameras, side, side)
+
+    def attention(
+        self, view: View, words: Callable[[str], Sequence[str]], watch: Watch
+    ) -> Attention:
+        """The family's."""
+        return attention(self.vla.config, view, words, watch)
 
     def cache(self, state: Any) -> Sequence[Tensor]:
         """The prefix's."""

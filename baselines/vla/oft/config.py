@@ -14,6 +14,10 @@ PROMPT = "In: What action should the robot take to {instruction}?\nOut:"
 LAST_PROMPT_TOKEN = 29871
 """The lone "▁" that ends every prompt; the released code appends it where the tokenizer did not."""
 
+CROP_SIDE = 0.9**0.5
+"""Share of an image's height and width that the evaluation looks at: 90 % of its area, which is
+what the random crops of the training keep."""
+
 STOP_TOKEN = 2
 """Llama's ``</s>``, which follows the action tokens as it did in training."""
 
@@ -69,9 +73,14 @@ class OFTConfig(Frozen):
     head_blocks: int = Field(default=2, description="residual blocks of the action head")
 
     @property
+    def side(self) -> int:
+        """Rows, and columns, of an image's tokens."""
+        return self.image_size // self.patch
+
+    @property
     def patches(self) -> int:
         """Tokens of one image."""
-        return (self.image_size // self.patch) ** 2
+        return self.side**2
 
     @property
     def features(self) -> int:

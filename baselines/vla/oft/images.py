@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-AREA = 0.9  # of the image that is kept; the training crops randomly to the same area
+from baselines.vla.oft.config import CROP_SIDE
 
 
 def centre_cropped(images: Tensor) -> Tensor:
@@ -14,8 +14,7 @@ def centre_cropped(images: Tensor) -> Tensor:
     Corners of the crop are sampled exactly, as ``tf.image.crop_and_resize`` does.
     """
     flat = images.flatten(0, -4)
-    side = AREA**0.5
-    zoom = torch.tensor([[side, 0.0, 0.0], [0.0, side, 0.0]], device=images.device)
+    zoom = torch.tensor([[CROP_SIDE, 0.0, 0.0], [0.0, CROP_SIDE, 0.0]], device=images.device)
     grid = torch.nn.functional.affine_grid(
         zoom.expand(len(flat), -1, -1), list(flat.shape), align_corners=True
     )

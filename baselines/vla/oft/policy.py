@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from baselines.core.card import Card
+from baselines.core.labels import View, separate
 from baselines.core.options import RunOptions, parse
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO_OFT
-from baselines.core.tokens import Tokenize, released, stand_in
+from baselines.core.tokens import StandIn, Tokenize, released
 from baselines.vla.oft import cost
 from baselines.vla.oft.config import (
+    CROP_SIDE,
     LAST_PROMPT_TOKEN,
     OFT_LIBERO,
     PARAMETERS,
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from baselines.core.checkpoints.statistics import Statistics
     from baselines.core.inputs import Inputs
+    from wambench.attention import Attention
     from wambench.inference import Program
 
 PROMPT_TOKENS = 20  # of the question around an instruction, for the stand-in tokenizer
@@ -114,6 +118,18 @@ class OftPolicy(LearnedPolicy):
         """A regression draws none."""
         return 0, self.card.architecture.action_dim
 
+    def view(self) -> View:
+        """Tokens of each camera, of the middle of its image if that is looked at."""
+        side = self.card.architecture.side
+        margin = (1 - CROP_SIDE) / 2 if self.options.centre_crop else 0.0
+        return separate(self.card.robot.cameras, side, side, margin)
+
+    def attention(self, words: Callable[[str], Sequence[str]]) -> Attention:
+        """The language model's."""
+        from baselines.vla.oft.reading import attention
+
+        return attention(self.card.architecture, self.view(), words, self.watch)
+
     def flops(self, text_tokens: int) -> Sequence[int]:
         """See :func:`baselines.vla.oft.cost.flops`."""
         return cost.flops(self.card.architecture, self.savings(), text_tokens)
@@ -122,9 +138,21 @@ class OftPolicy(LearnedPolicy):
         """Llama's tokens of the question, with the empty token that ends every prompt."""
         config = self.card.architecture
         if self.options.checkpoint is None:
-            return stand_in(config.language.vocabulary, PROMPT_TOKENS, config.text_length)
-        tokenize = released(self.options.checkpoint, config.text_length, _prompt, chat=False)
-        return lambda instruction: [*tokenize(instruction), LAST_PROMPT_TOKEN]
+            return StandIn(config.language.vocabulary, PROMPT_TOKENS, config.text_length)
+        return _Ended(released(self.options.checkpoint, config.text_length, _prompt, chat=False))
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A tokenizer whose texts end with one more token."""
+
+    tokenize: Tokenize
+
+    def __call__(self, instruction: str) -> Sequence[int]:
+        return [*self.tokenize(instruction), LAST_PROMPT_TOKEN]
+
+    def spelled(self, instruction: str) -> Sequence[str]:
+        return [*self.tokenize.spelled(instruction), "▁"]
 
 
 def _prompt(instruction: str) -> str:

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from baselines.core.labels import Reader
+from baselines.core.reading import reading
 from baselines.vla.oft.config import STOP_TOKEN, OFTConfig, Options
 from baselines.vla.oft.language import hidden_states
 from baselines.vla.oft.model import OFT
+from baselines.vla.oft.reading import calls
 from wambench.inference import Program, Step
 
 
@@ -33,6 +37,7 @@ class State:
             beyond the longest prompt cost nothing.
         lengths: tokens of each prompt without its padding.
         proprio: [B, proprio_dim], normalised to [-1, 1] by the quantiles q01 and q99.
+        reader: is told what the action tokens read.
         text: [B, longest prompt, hidden] after ``text``.
         features: [B, cameras * patches, features] after ``vision``.
         sequence: [B, T, hidden] after ``prefill``.
@@ -43,6 +48,7 @@ class State:
     token_ids: Tensor
     lengths: tuple[int, ...]
     proprio: Tensor
+    reader: Reader | None = None
     text: Tensor | None = None
     features: Tensor | None = None
     sequence: Tensor | None = None
@@ -83,13 +89,14 @@ def program(model: OFT, options: Options) -> Program[State]:
             return torch.stack(parts)
 
         mask = _readable(config, state.sequence, state.lengths)
-        x = hidden_states(
-            model.language_model,
-            config.language,
-            state.sequence,
-            mask,
-            None if options.unread_rows else read,
-        )
+        with reading(state.reader, 0, partial(calls, config, starts[0], options.unread_rows)):
+            x = hidden_states(
+                model.language_model,
+                config.language,
+                state.sequence,
+                mask,
+                None if options.unread_rows else read,
+            )
         if options.lm_head:
             model.language_model.lm_head(x)
         chosen = read(x) if options.unread_rows else x

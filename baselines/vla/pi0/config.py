@@ -20,9 +20,14 @@ class Vision(Frozen):
     image: PositiveInt = 224
 
     @property
+    def side(self) -> int:
+        """Rows, and columns, of an image's tokens."""
+        return self.image // self.patch
+
+    @property
     def tokens(self) -> int:
         """Tokens of one image."""
-        return (self.image // self.patch) ** 2
+        return self.side**2
 
 
 class Pi0Config(Frozen):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from baselines.core.card import Card
+from baselines.core.labels import View, separate
 from baselines.core.options import FlowOptions, parse
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO_OPENPI, LIBERO_OPENPI_05, Robot
-from baselines.core.tokens import Tokenize, released, stand_in
+from baselines.core.tokens import StandIn, Tokenize, released
 from baselines.vla.pi0 import cost
 from baselines.vla.pi0.config import OPTIONS, PARAMETERS, PRESETS, Options
 from wambench import UserError
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from baselines.core.checkpoints.statistics import Statistics
     from baselines.core.inputs import Inputs
+    from wambench.attention import Attention
     from wambench.inference import Program
 
 PROMPT_TOKENS = 2  # BOS and the newline that ends the prompt
@@ -140,6 +142,17 @@ class Pi0Policy(LearnedPolicy):
             "embeddings": nn.ModuleList([model.embed_action_time, model.action_out_proj]),
         }
 
+    def view(self) -> View:
+        """Tokens of each camera; those of absent ones show nothing."""
+        side = self.card.architecture.vision.side
+        return separate(self.card.robot.cameras, side, side)
+
+    def attention(self, words: Callable[[str], Sequence[str]]) -> Attention:
+        """The expert's."""
+        from baselines.vla.pi0.reading import attention
+
+        return attention(self.card.architecture, self.view(), words, self.watch)
+
     def flops(self, text_tokens: int) -> Sequence[int]:
         """See :func:`baselines.vla.pi0.cost.flops`."""
         cameras = len(self.card.robot.cameras)
@@ -149,7 +162,7 @@ class Pi0Policy(LearnedPolicy):
         """PaliGemma's tokens of the instruction, ended by a newline."""
         config = self.card.architecture
         if self.options.tokenizer is None:
-            return stand_in(config.vocabulary, PROMPT_TOKENS, config.text_length)
+            return StandIn(config.vocabulary, PROMPT_TOKENS, config.text_length)
         return released(self.options.tokenizer, config.text_length, _prompt, chat=False)
 
 

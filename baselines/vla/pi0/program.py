@@ -11,11 +11,14 @@ from torch import Tensor
 
 from baselines.core.attention import KVCache, tokens
 from baselines.core.flow import TRAIN_TIMESTEPS, FlowSchedule
+from baselines.core.labels import Reader
+from baselines.core.reading import reading
 from baselines.vla.pi0 import gemma
 from baselines.vla.pi0.config import Options
 from baselines.vla.pi0.gemma import Modulations, normed, rope, run_expert
 from baselines.vla.pi0.modules import Pi
 from baselines.vla.pi0.prefix import Prefix, visible_tokens
+from baselines.vla.pi0.reading import calls
 from baselines.vla.pi0.vision import image_tokens
 from wambench.inference import Program, Step
 
@@ -32,6 +35,7 @@ class State:
         noise: [B, horizon, action_dim]. Its dtype is that of the actions: float32 whatever the
             model's dtype, as in openpi.
         state: normalised robot state [B, state_dim]; pi0.5 does not read it.
+        reader: is told what the actions read.
         text: embedded text [B, T, width].
         vision: image tokens [B, images * tokens, width].
         prefix: keys and values of images and text.
@@ -46,6 +50,7 @@ class State:
     lengths: tuple[int, ...]
     noise: Tensor
     state: Tensor
+    reader: Reader | None = None
     text: Tensor = field(init=False)
     vision: Tensor = field(init=False)
     prefix: Prefix = field(init=False)
@@ -156,7 +161,10 @@ def _act(
         else:
             now = list(model.modulations(time))
 
-        result, own = velocity(model, state.prefix, suffix, now)
+        slots = [state.cameras[slot] for slot in _slots(options, state)]
+        told = partial(calls, model.config, slots, state.text.shape[1], lead)
+        with reading(state.reader, index, told):
+            result, own = velocity(model, state.prefix, suffix, now)
         if options.state_once and lead:
             state.prefix = state.prefix.extended(tokens(own, 0, lead))
         state.velocity = result.to(x.dtype)
