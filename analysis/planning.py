@@ -57,7 +57,7 @@ class Question:
     @property
     def other(self) -> float:
         """Success rate of the other policy."""
-        return self.baseline + self.delta
+        return round(self.baseline + self.delta, 12)
 
     @property
     def surer(self) -> float:
@@ -277,5 +277,8 @@ def _print(
         for answer in answers
     ]
     print_table(rows, list(rows[0]))
+    print(
+        "same cells: the test of verdicts, over tasks; different episodes: one that knows no tasks"
+    )
     if paces:
         print(f"hours are of {workers} workers at the pace of this run, opening of tasks excluded")

@@ -216,7 +216,7 @@ def test_learned_policies_are_held_against_controls(tmp_path: Path, wambench: Co
     # tasks, which is larger than 2 / 2^10, times 4 rows.
     assert rows["learned", "broken"][:3] == ["11", "10", "0"]
     assert rows["learned", "broken"][3].startswith("90.9 %")
-    assert rows["learned", "broken"][4:] == ["0.00910.036", "above"]
+    assert rows["learned", "broken"][4:] == ["0.0090.036", "above"]
     assert rows["learned", "same"][:3] == ["11", "5", "0"]
     assert rows["learned", "same"][-1] == "not told apart"
     assert rows["copy", "same"][:3] == ["12", "0", "0"]
