@@ -72,6 +72,13 @@ class Policy(ABC):
         """Geometry (libero, robotwin, paper, …) -> how this policy is had under it."""
         return {}
 
+    def controls(self) -> Mapping[str, Sequence[Variant]]:
+        """Versions of this policy that must do worse, by name (untrained, told something else).
+
+        Several of one name are draws of it, where it is random.
+        """
+        return {}
+
     def reset(self, start: EpisodeStart) -> None:
         """Begin an episode. Only policies with a memory override this."""
         return None

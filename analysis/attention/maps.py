@@ -124,28 +124,47 @@ def _put(
         words.append((token.name, weight))
 
 
-def density(weights: ArrayLike, grid: Grid, size: int, orientation: Orientation) -> Floats:
-    """Spread each token's weight evenly over the pixels it covers, in an upright square picture.
+def painted(values: ArrayLike, grid: Grid, size: int, orientation: Orientation) -> Floats:
+    """Give every pixel of an upright square picture the value of its token; NaN where none is.
 
     Args:
-        weights: [rows, columns] of a camera's grid.
+        values: [rows, columns] of a camera's grid.
         grid: where the tokens lie on the image.
         size: side of the picture in pixels.
         orientation: in which the policy saw the image.
 
     Returns:
+        [size, size].
+    """
+    row, in_rows = _token_of(grid.rows, grid.top, grid.bottom, size)
+    column, in_columns = _token_of(grid.columns, grid.left, grid.right, size)
+    out = np.asarray(values, np.float64)[np.ix_(row, column)]
+    out[~np.outer(in_rows, in_columns)] = np.nan
+    return orient(out, orientation)  # each orientation undoes itself
+
+
+def density(weights: ArrayLike, grid: Grid, size: int, orientation: Orientation) -> Floats:
+    """Spread each token's weight evenly over the pixels it covers; arguments as of :func:`painted`.
+
+    Returns:
         [size, size]; it sums to the sum of ``weights``.
     """
-    w = np.asarray(weights, np.float64)
     row, in_rows = _token_of(grid.rows, grid.top, grid.bottom, size)
     column, in_columns = _token_of(grid.columns, grid.left, grid.right, size)
     pixels = np.outer(
         np.bincount(row[in_rows], minlength=grid.rows),
         np.bincount(column[in_columns], minlength=grid.columns),
     )
-    per_pixel = w / np.maximum(pixels, 1)
-    out = per_pixel[np.ix_(row, column)] * np.outer(in_rows, in_columns)
-    return orient(out, orientation)  # each orientation undoes itself
+    per_pixel = np.asarray(weights, np.float64) / np.maximum(pixels, 1)
+    return np.nan_to_num(painted(per_pixel, grid, size, orientation))
+
+
+def covered(marks: ArrayLike, grid: Grid, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Pixels [H, W] of marked tokens [rows, columns], in the orientation the policy sees."""
+    row, in_rows = _token_of(grid.rows, grid.top, grid.bottom, size[0])
+    column, in_columns = _token_of(grid.columns, grid.left, grid.right, size[1])
+    marked = np.asarray(marks, bool)[np.ix_(row, column)]
+    return marked & np.outer(in_rows, in_columns)
 
 
 def _token_of(

@@ -88,7 +88,7 @@ def score_levels(density: ArrayLike, inside: ArrayLike, outside: ArrayLike) -> S
     area, mass = a.sum() / n.sum(), float((p * a).sum())
     peak = d == d.max()
     levels, level_of = np.unique(d, return_inverse=True)
-    within, without = (np.bincount(level_of, x, levels.size) for x in (a, b))
+    within, without = (np.bincount(level_of, x, levels.size).astype(float) for x in (a, b))
     below = np.cumsum(without) - without
     mean = 1 / n.sum()
     spread = float(np.sqrt((n * (p - mean) ** 2).sum() / n.sum()))

@@ -1,0 +1,270 @@
+"""Figures for papers: what policies read, when, and what the scores say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.attention import maps, paint
+from analysis.attention.compare import arm_name
+from analysis.attention.regions import REGIONS, region
+from analysis.attention.scenes import Moment
+from analysis.attention.study import Seen
+from wambench.contract import Orientation
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 200
+CELL_INCHES = 1.25
+OUTLINES = {"object": "#ffffff", "goal": "#ffd166", "change": "#00e5ff"}
+INK = "#16191d"
+
+
+def over_time(seen: Sequence[Seen], camera: str, orientation: Orientation) -> Figure:
+    """Rows: the picture with its regions outlined, then the policies. Columns: moments."""
+    moments = _in_order([one.moment for one in seen], lambda moment: moment.step)
+    names = list(dict.fromkeys(_name(one) for one in seen))
+    found = {(_name(one), one.moment.step): one for one in seen}
+    lift = {
+        key: paint.lifts(maps.sight(one.captured, one.attention).images)
+        for key, one in found.items()
+    }
+    end = paint.scale_end([cameras[camera] for cameras in lift.values()])
+    figure, grid = _grid(len(names) + 1, len(moments))
+    for column, moment in enumerate(moments):
+        axes = grid[0][column]
+        axes.imshow(moment.pictures[camera])
+        axes.set_title(f"step {moment.step}", fontsize=8, color=INK)
+        _outline(axes, moment, camera)
+        for row, name in enumerate(names, start=1):
+            one = found.get((name, moment.step))
+            if one is not None:
+                shown = lift[name, moment.step][camera]
+                picture = moment.pictures[camera]
+                grid[row][column].imshow(
+                    paint.overlay(picture, shown, one.attention.cameras[camera], end, orientation)
+                )
+    for axes, name in zip((row[0] for row in grid), ["what there is", *names], strict=True):
+        axes.set_ylabel(name, fontsize=8, color=INK)
+    _scale(figure, end)
+    _legend(figure)
+    return figure
+
+
+def over_layers(one: Seen, camera: str, orientation: Orientation) -> Figure:
+    """One decision: rows are flow steps, columns layers."""
+    (part,) = [p for p, read in one.captured.parts.items() if _sees(read.tokens)]
+    steps, layers = one.captured.parts[part].mean.shape[:2]
+    cells = {
+        (step, layer): paint.lifts(
+            maps.sight(one.captured, one.attention, step=step, layer=layer).images
+        )[camera]
+        for step in range(steps)
+        for layer in range(layers)
+    }
+    end = paint.scale_end(list(cells.values()))
+    figure, grid = _grid(steps, layers)
+    picture, own = one.moment.pictures[camera], one.attention.cameras[camera]
+    for (step, layer), shown in cells.items():
+        grid[step][layer].imshow(paint.overlay(picture, shown, own, end, orientation))
+    for layer in range(layers):
+        grid[0][layer].set_title(f"layer {layer}", fontsize=8, color=INK)
+    for step in range(steps):
+        grid[step][0].set_ylabel(f"flow step {step}", fontsize=8, color=INK)
+    figure.suptitle(f"{_name(one)}, control step {one.moment.step}", fontsize=9, color=INK)
+    _scale(figure, end)
+    return figure
+
+
+def imagined(one: Seen, camera: str, orientation: Orientation) -> Figure:
+    """What actions read of the present and of each imagined frame, over what then was seen."""
+    found = maps.sight(one.captured, one.attention)
+    frames = {0: found.images[camera]} | {
+        frame: weights for (frame, name), weights in found.imagined.items() if name == camera
+    }
+    mean = np.mean([w.mean() for w in frames.values()]) or 1.0
+    lift = {frame: weights / mean for frame, weights in sorted(frames.items())}
+    end = paint.scale_end(list(lift.values()))
+    figure, grid = _grid(1, len(lift))
+    for column, (frame, shown) in enumerate(lift.items()):
+        picture = (one.moment.later if frame else one.moment.pictures)[camera]
+        own = one.attention.cameras[camera]
+        grid[0][column].imshow(paint.overlay(picture, shown, own, end, orientation))
+        title = f"imagined frame {frame}" if frame else "present"
+        grid[0][column].set_title(title, fontsize=8, color=INK)
+    figure.suptitle(f"{_name(one)}, control step {one.moment.step}", fontsize=9, color=INK)
+    _scale(figure, end)
+    return figure
+
+
+def words(seen: Sequence[Seen]) -> Figure:
+    """Rows: policies. Columns: the words of the instruction, mean over the moments given."""
+    from matplotlib.colors import LogNorm
+
+    told: dict[str, list[list[tuple[str, float]]]] = {}
+    for one in seen:
+        found = list(maps.sight(one.captured, one.attention).words)
+        told.setdefault(_name(one), []).append(found)
+    figure, axes = _one(6.4, 0.5 + 0.45 * len(told))
+    heard = [word for word, _ in next(iter(told.values()))[0]]
+    rows = []
+    for reads in told.values():
+        weights = np.mean([[weight for _, weight in read] for read in reads], axis=0)
+        rows.append(weights / weights.mean())
+    end = paint.scale_end([np.array(row) for row in rows])
+    drawn = axes.imshow(rows, cmap=paint.COLOURS, norm=LogNorm(1 / end, end), aspect="auto")
+    axes.set_xticks(range(len(heard)), heard, fontsize=8, rotation=35, ha="right")
+    axes.set_yticks(range(len(told)), list(told), fontsize=8)
+    bar = figure.colorbar(drawn, ax=axes, shrink=0.9)
+    _ticks(bar, end)
+    bar.set_label("attention over the mean word's", fontsize=8)
+    return figure
+
+
+def score_bars(means: pd.DataFrame, measure: str, level: float, camera: str) -> Figure:
+    """Means with intervals: a panel per region, a line per policy and control, chance dotted."""
+    chosen = means[(means["measure"] == measure) & (means["camera"] == camera)]
+    chosen = chosen[chosen["view"].eq("mean") & chosen["control"].ne("oracle")]
+    arms = zip(chosen["policy"], chosen["control"], strict=True)
+    names = list(dict.fromkeys(arm_name(policy, control) for policy, control in arms))
+    shown = [name for name in REGIONS if name in set(chosen["region"])]
+    figure, grid = _panels(len(shown), 2.0, 0.6 + 0.19 * len(names))
+    for axes, name in zip(grid, shown, strict=True):
+        part = chosen[chosen["region"] == name]
+        for row in part.to_dict("records"):
+            at = names.index(arm_name(row["policy"], row["control"]))
+            own = row["control"] == ""
+            colour = "#0072b2" if own else "#8a8f98"
+            axes.plot([row["low"], row["high"]], [at, at], color=colour, linewidth=1.2)
+            axes.plot(
+                row["mean"], at, "o" if own else "s", color=colour, markersize=4 if own else 3
+            )
+        axes.axvline(level, color=INK, linewidth=0.8, linestyle=":")
+        axes.set_title(name, fontsize=8, color=INK)
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in grid:
+        axes.set_yticks(range(len(names)), names if axes is grid[0] else [""] * len(names))
+    figure.supxlabel(f"{measure}, {camera}; dotted: chance; bars: 95 % over episodes", fontsize=8)
+    return figure
+
+
+def causal_curves(moved: pd.DataFrame) -> Figure:
+    """How far the action moves when the most read, or random, image tokens are blanked or kept."""
+    names = list(dict.fromkeys(moved["policy"]))
+    figure, grid = _panels(2, 3.0, 2.6)
+    for axes, test in zip(grid, ("deletion", "insertion"), strict=True):
+        part = moved[moved["test"] == test]
+        by = part.groupby(["policy", "choice", "fraction"])["moved"].mean()
+        for number, name in enumerate(names):
+            colour = SERIES[number % len(SERIES)]
+            for choice, line in (("most read", "-"), ("random", ":")):
+                curve = by[name][choice]
+                label = name if choice == "most read" else None
+                axes.plot(
+                    100 * curve.index, curve.to_numpy(), line, color=colour,
+                    marker="osD^v*"[number % 6], markersize=3, linewidth=1.2, label=label,
+                )  # fmt: skip
+        what = "blanked" if test == "deletion" else "kept"
+        axes.set_title(test, fontsize=9, color=INK)
+        axes.set_xlabel(f"image tokens {what}, %", fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+    grid[0].set_ylabel("mean change of the action", fontsize=8)
+    figure.legend(
+        *grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=7,
+        frameon=False, title="solid: most read; dotted: as many at random", title_fontsize=7,
+    )  # fmt: skip
+    return figure
+
+
+SERIES = ("#0072b2", "#c05400", "#007a5a", "#8a3b78", "#6b5900", "#444c55")
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a PNG."""
+    figure.savefig(path, dpi=DPI, metadata={"Software": None})
+    return path
+
+
+def _name(one: Seen) -> str:
+    return arm_name(one.arm.policy, one.arm.control)
+
+
+def _sees(tokens: Sequence[Any]) -> bool:
+    return any(token.kind == "image" for token in tokens)
+
+
+def _in_order(moments: Sequence[Moment], key: Callable[[Moment], int]) -> list[Moment]:
+    return sorted({moment.step: moment for moment in moments}.values(), key=key)
+
+
+def _grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    size = (0.9 + CELL_INCHES * columns, 0.7 + CELL_INCHES * rows)
+    tight = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
+    figure = Figure(figsize=size, layout=tight)
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for one in axes.ravel():
+        one.set(xticks=[], yticks=[])
+        one.spines[:].set_visible(False)
+    return figure, [list(row) for row in axes]
+
+
+def _one(width: float, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.6 + width * count, height), layout="constrained")
+    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+
+
+def _scale(figure: Figure, end: float) -> None:
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+
+    bar = figure.colorbar(
+        ScalarMappable(LogNorm(1 / end, end), paint.COLOURS), ax=figure.axes, shrink=0.6, aspect=30,
+        location="right",
+    )  # fmt: skip
+    _ticks(bar, end)
+    bar.set_label("attention over the mean image token's", fontsize=8, color=INK)
+
+
+def _ticks(bar: Any, end: float) -> None:
+    marks = [mark for mark in (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8) if 1 / end <= mark <= end]
+    names: Mapping[float, str] = {1 / 8: "1/8", 1 / 4: "1/4", 1 / 2: "1/2"}
+    bar.set_ticks(marks, labels=[names.get(mark, f"{mark:g}") for mark in marks], fontsize=7)
+    bar.minorticks_off()
+
+
+def _outline(axes: Axes, moment: Moment, camera: str) -> None:
+    for name, colour in OUTLINES.items():
+        mask = region(moment, name, camera)
+        if mask.any() and not mask.all():
+            axes.contour(mask, levels=[0.5], colors=[colour], linewidths=0.8)
+
+
+def _legend(figure: Figure) -> None:
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], color=colour, linewidth=1.5) for colour in OUTLINES.values()]
+    box = figure.legend(lines, list(OUTLINES), loc="outside lower center", ncols=3, fontsize=7)
+    box.get_frame().set(facecolor="#5a6068", linewidth=0)
+    for text in box.get_texts():
+        text.set_color("#ffffff")
