@@ -75,7 +75,8 @@ def episodes_paired(
         tasks: how many.
 
     Returns:
-        Whole episodes; infinite if these tasks are too few for any number of them.
+        Whole episodes, one of each task at least; infinite if these tasks are too few for any
+        number of them.
 
     """
     error = stats.t(tasks - 1) if tasks > 1 else stats.norm()
@@ -84,4 +85,4 @@ def episodes_paired(
     if allowed <= 0:
         return math.inf
     spread = alpha * math.sqrt(discordant) + beta * math.sqrt(discordant - difference**2)
-    return math.ceil(spread**2 / allowed + 1 / abs(difference))
+    return max(tasks, math.ceil(spread**2 / allowed + 1 / abs(difference)))
