@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import planning
 from analysis.pairing import LeftOut, by_policy, common, compare, left_out, rank
+from analysis.planning.questions import TASKS
 from analysis.statistics import discordance, episodes_paired, episodes_unpaired
 from tests.conftest import CommandLine
 from tests.records import SPEC, grid, make_passport, make_record
@@ -98,7 +98,7 @@ def test_plan_says_what_the_statistics_say(wambench: CommandLine) -> None:
     for design in same:
         share = discordance(0.95, 0.98, design["correlation"])
         assert design["discordant"] == pytest.approx(share)
-        assert design["episodes"] == episodes_paired(0.03, share, tasks=planning.TASKS)
+        assert design["episodes"] == episodes_paired(0.03, share, tasks=TASKS)
     table = wambench("plan", "--baseline", "0.95", "--delta", "0.03").out
     assert all(str(design["episodes"]) in table for design in found["designs"])
 
