@@ -103,7 +103,7 @@ class Course:
         return found
 
     def wrong_object(self, goal: int) -> tuple[int, str] | None:
-        """When the fingers first closed on something else, away from the goal's subject, and what."""
+        """When the fingers first closed on another object away from the goal's, and on which."""
         away = self.distance(goal) > self.thresholds.approach_m
         found = []
         for name in self.others:
@@ -113,13 +113,16 @@ class Course:
                 found.append((starts[0], name))
         return min(found, default=None)
 
-    def collision(self, goal: int) -> tuple[int, str] | None:
-        """When the robot first pressed on something or knocked it away, and a line about it."""
+    def collision(self, goal: int, but: str = "") -> tuple[int, str] | None:
+        """When the robot first pressed on something or knocked it away, and a line about it.
+
+        Not what it was meant to grasp, what it lifted, nor ``but``.
+        """
         limits = self.thresholds
         far = self.distance(goal) > limits.far_m
         found = []
         for thing in sorted({name for moment in self.facts for name in _hit(moment)}):
-            if thing == self.subjects[goal] or self.hold(thing):
+            if thing in (self.subjects[goal], but) or self.hold(thing):
                 continue
             for part in ROBOT:
                 counts = self.touch(part, thing) & (True if part == ARM else far)
@@ -148,7 +151,7 @@ class Course:
         for axis in range(3):
             turns[axis, turning_points(self.hand[:, axis], limits.swing_m)] = True
         busy = np.zeros(len(self.facts), bool)
-        for t in range(len(self.facts)):
+        for t in np.flatnonzero(turns.any(axis=0)):
             # One axis at a time: a slanting movement turns back on several at once.
             if turns[:, t : t + window].sum(axis=1).max() >= limits.swings:
                 busy[t : t + window] = True

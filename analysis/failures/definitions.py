@@ -41,7 +41,9 @@ class Thresholds(Frozen):
     settle_s: float = Field(2.0, description="after so long an object that was let go lies still")
     at_place_m: float = Field(0.05, description="this near to where it belongs it was put there")
     near_m: float = Field(0.06, description="this near to where it belongs it nearly arrived")
-    near_share: float = Field(0.25, description="of a joint's way; with less left it nearly arrived")
+    near_share: float = Field(
+        0.25, description="of a joint's way; with less left it nearly arrived"
+    )
     moved_share: float = Field(0.2, description="of a joint's way; with more done it was moved")
     press_s: float = Field(0.5, description="a touch that lasts so long is pressing")
     knock_m: float = Field(0.05, description="an object displaced so far was knocked away")
@@ -50,7 +52,7 @@ class Thresholds(Frozen):
     swings: int = Field(6, description="so many in the window are an oscillation")
 
 
-T = Thresholds()
+STANDARD = T = Thresholds()
 
 
 def _cm(metres: float) -> str:

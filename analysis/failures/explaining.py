@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.failures.course import Course, Hold
-from analysis.failures.definitions import Label, Thresholds
+from analysis.failures.definitions import STANDARD, Label, Thresholds
 from wambench.facts import Facts
 
 
@@ -27,9 +27,7 @@ class Failure:
     evidence: str
 
 
-def explain(
-    facts: Sequence[Facts], hz: float, thresholds: Thresholds = Thresholds()
-) -> Failure:
+def explain(facts: Sequence[Facts], hz: float, thresholds: Thresholds = STANDARD) -> Failure:
     """Explain a failed episode of T steps from its T + 1 moments, ``hz`` of them a second."""
     course = Course(facts, hz, thresholds)
     goals = facts[-1].goals
@@ -86,8 +84,12 @@ def _let_go(course: Course, goal: int, hold: Hold) -> Failure:
     fall = float(height[hold.end] - height[hold.end : rest + 1].min())
     gap = float(course.gap(goal)[rest])
     where = f"{hold.name} was let go at step {hold.end} and lay {_cm(gap)} from its place"
-    if place and course.facts[rest].touch(hold.name, place):
-        return Failure("placed but goal not met", hold.end, f"{where}, touching {place}")
+    if place:
+        release = slice(hold.end - course.steps(limits.hold_s), hold.end + 2)
+        touch = course.touch(hold.name, place)
+        if touch[release].any() or touch[rest]:
+            evidence = f"{where}, {'' if touch[rest] else 'no longer '}touching {place}"
+            return Failure("placed but goal not met", hold.end, evidence)
     if fall >= limits.fall_m:
         return Failure("dropped", hold.end, f"{hold.name} fell {_cm(fall)} at step {hold.end}")
     if gap <= limits.at_place_m:
@@ -123,7 +125,7 @@ def _first_mishap(course: Course, goal: int) -> Failure:
     if wrong := course.wrong_object(goal):
         evidence = f"the fingers closed on {wrong[1]}, not on {name}"
         found.append(Failure("wrong object", wrong[0], evidence))
-    if hit := course.collision(goal):
+    if hit := course.collision(goal, but=wrong[1] if wrong else ""):
         found.append(Failure("collision", hit[0], hit[1]))
     if swinging := course.oscillation():
         evidence = f"the hand turned back {swinging[1]} times"
@@ -133,7 +135,9 @@ def _first_mishap(course: Course, goal: int) -> Failure:
     if distance.min() <= course.thresholds.approach_m:
         evidence = f"the fingers came within {least} of {name} and never closed there"
         return Failure("missed grasp", nearest, evidence)
-    return Failure("never approached", nearest, f"the fingers came no nearer to {name} than {least}")
+    return Failure(
+        "never approached", nearest, f"the fingers came no nearer to {name} than {least}"
+    )
 
 
 def _share_left(course: Course, goal: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from baselines.scripted.broken import FrozenPolicy, MirroredPolicy, RandomPolicy
 from baselines.scripted.demonstrator import DemonstratorPolicy
 from baselines.scripted.expert import ExpertPolicy, NoisyExpertPolicy
 from baselines.scripted.replay import ReplayPolicy
+from baselines.scripted.staged import StagedFailurePolicy
 
 __all__ = [
     "DemonstratorPolicy",
@@ -13,5 +14,6 @@ __all__ = [
     "NoisyExpertPolicy",
     "RandomPolicy",
     "ReplayPolicy",
+    "StagedFailurePolicy",
     "WrongGripperPolicy",
 ]

