@@ -73,9 +73,9 @@ def command(
 
 def counts(explained: Sequence[Explained], policies: Sequence[str]) -> dict[str, dict[str, int]]:
     """Policy -> label -> failed episodes; labels that do not occur are left out."""
-    out = {}
+    out: dict[str, dict[str, int]] = {}
     for policy in policies:
-        found = Counter(one.failure.label for one in explained if one.cell.policy == policy)
+        found = Counter[str](one.failure.label for one in explained if one.cell.policy == policy)
         out[policy] = {label: found[label] for label in DEFINITIONS if found[label]}
     return out
 

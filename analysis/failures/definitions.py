@@ -38,6 +38,7 @@ class Thresholds(Frozen):
     lift_m: float = Field(0.03, description="an object this much higher than at rest was lifted")
     hold_s: float = Field(0.25, description="what touches nothing but the fingers so long is held")
     fall_m: float = Field(0.04, description="an object let go from this much higher fell")
+    release_s: float = Field(0.5, description="so shortly before it is let go, a touch is a rest")
     settle_s: float = Field(2.0, description="after so long an object that was let go lies still")
     at_place_m: float = Field(0.05, description="this near to where it belongs it was put there")
     near_m: float = Field(0.06, description="this near to where it belongs it nearly arrived")
@@ -67,8 +68,8 @@ DEFINITIONS: Mapping[Label, str] = {
     "dropped": f"it was lifted and then fell by {_cm(T.fall_m)} or more, not onto its place",
     "wrong object": "the fingers closed on something else first, and never lifted the right thing",
     "wrong place": f"it was put down more than {_cm(T.at_place_m)} from where it belongs",
-    "placed but goal not met": "it was let go where it belongs, touching it or within "
-    f"{_cm(T.at_place_m)}, but the goal's predicate does not hold, or no longer does",
+    "placed but goal not met": "it was let go touching what it belongs on, or within "
+    f"{_cm(T.at_place_m)} of its place, but the goal's predicate does not hold, or no longer does",
     "near miss at timeout": f"the steps ran out with it still in the fingers and {_cm(T.near_m)} "
     f"or less from its place (a joint: {100 * T.near_share:g} % of its way or less)",
     "oscillation": f"the hand went to and fro, {T.swings} times or more in {T.window_s:g} s, for "

@@ -85,7 +85,7 @@ def _let_go(course: Course, goal: int, hold: Hold) -> Failure:
     gap = float(course.gap(goal)[rest])
     where = f"{hold.name} was let go at step {hold.end} and lay {_cm(gap)} from its place"
     if place:
-        release = slice(hold.end - course.steps(limits.hold_s), hold.end + 2)
+        release = slice(max(0, hold.end - course.steps(limits.release_s)), hold.end + 2)
         touch = course.touch(hold.name, place)
         if touch[release].any() or touch[rest]:
             evidence = f"{where}, {'' if touch[rest] else 'no longer '}touching {place}"

@@ -25,6 +25,7 @@ RISE = 0.15  # m above the ground that things are carried over others, or droppe
 SWING_STEPS = 4  # to each side; twice that is one period
 NEARLY = 0.045  # m from its place, where an object is stopped
 SLOW_FROM, SLOWLY = 0.12, 0.3  # m from its place; share of the expert's speed from there on
+RESTING = 3  # steps in a row in which an object touches something, so it stands
 DEATH_STEP = 20
 
 
@@ -90,9 +91,10 @@ class Episode:
         yield from self.go(self.hand + RISE * UP, CLOSED)
         shift = (spot - self.know("subject")) * [1.0, 1.0, 0.0]
         yield from self.go(self.hand + shift, CLOSED)
-        over = self.hand.copy()
+        over, resting = self.hand.copy(), 0
         for _ in range(60):
-            if not self.carried:
+            resting = 0 if self.carried else resting + 1
+            if resting >= RESTING:  # one step may be a graze
                 break
             below = np.array([*over[:2], self.hand[2] - 1.0])
             yield self.toward(below, CLOSED, speed=0.4)

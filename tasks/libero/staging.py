@@ -44,7 +44,7 @@ class Stage:
                 free, key=lambda name: float(np.linalg.norm(facts.objects[name] - origin))
             )
             retold = [[self._condition[0], self._bystander, self._condition[2]]]
-            self._decoy = Expert(_Retold(env, retold))  # type: ignore[arg-type]
+            self._decoy = Expert(_Retold(env, retold))
         self._spots = {
             "free_spot": self._free_spot(origin),
             "beside_goal": self._beside(origin, scene.center(self._condition[2])),
@@ -56,7 +56,7 @@ class Stage:
             name in ("decoy_action", "bystander") and not self._bystander
         ):
             raise ValueError(f"this task has no {name.replace('_', ' ')}; stage it in another")
-        subject = self._condition[1]
+        subject, text = self._condition[1], " ".join(self._condition)
         answers: Mapping[str, Callable[[], Any]] = {
             "decoy_action": lambda: self._decoy.action(),
             "bystander": lambda: facts.objects[self._bystander],
@@ -64,9 +64,7 @@ class Stage:
             "carried": lambda: [
                 facts.touch(FINGERS, subject) and facts.touching(subject) <= set(ROBOT)
             ],
-            "goal_gap": lambda: [
-                next(goal.gap for goal in facts.goals if goal.text == " ".join(self._condition))
-            ],
+            "goal_gap": lambda: [next(goal.gap for goal in facts.goals if goal.text == text)],
         }
         told = answers[name]() if name in answers else self._spots[name]
         return np.array(told, np.float64)
