@@ -123,7 +123,7 @@ def words(seen: Sequence[Seen]) -> Figure:
     axes.set_yticks(range(len(told)), list(told), fontsize=8)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.9)
     _ticks(bar, end)
-    bar.set_label("attention over the mean word's", fontsize=8)
+    bar.set_label("over the mean word's", fontsize=8)
     return figure
 
 
