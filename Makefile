@@ -1,12 +1,12 @@
-# make sweep | audit | test | test-slow | bench | check  (each sets everything up first; no root, no
-# GPU); make audit-gpu measures the published policies on a GPU of 80 GB.
+# make sweep | audit | attention | reproduce-nano | test | test-slow | bench | check  (each sets everything up
+# first; no root, no GPU); make audit-gpu measures the published policies on a GPU of 80 GB.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 export OMP_NUM_THREADS := 1
 
-.PHONY: setup sweep audit audit-gpu test test-slow bench check golden clean
+.PHONY: setup sweep audit audit-gpu attention reproduce-nano test test-slow bench check golden clean
 
 setup: $(STAMP)
 
@@ -40,6 +40,18 @@ audit-gpu: setup
 	$(BIN)/wambench audit latency $(PUBLISHED) --quick --geometry libero
 	$(BIN)/wambench audit latency $(PUBLISHED) --quick --geometry libero --mode graph
 	$(BIN)/wambench audit page --out runs/audit
+
+attention: setup
+	$(BIN)/wambench attention $(addprefix --policy ,$(NANO)) --suite libero_object --suite libero_spatial \
+	  --task 0 --task 6 --init 41 --out runs/attention
+
+# One of the shipped weights from nothing: demonstrations, training, both on the same held-out cells.
+reproduce-nano: setup
+	$(BIN)/wambench sweep sweeps/demos.yaml --out runs/demos
+	$(BIN)/wambench demos runs/demos --out runs/demonstrations
+	$(BIN)/wambench train nano-pi0 --data runs/demonstrations --out runs/train/nano-pi0
+	$(BIN)/wambench sweep sweeps/reproduce-nano.yaml --out runs/reproduced
+	$(BIN)/wambench report runs/reproduced
 
 test: setup
 	$(BIN)/pytest
