@@ -132,6 +132,7 @@ import json, sys
 import numpy as np
 from pathlib import Path
 from wambench import plugins
+from wambench.store import Store
 out = []
 with Store.read(Path(sys.argv[1])) as store:
     suite = plugins.make_suite("libero_object")
