@@ -100,6 +100,8 @@ class Page(HTMLParser):
         self.tables: dict[str, list[list[str]]] = {}
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.items: list[str] = []  # of the list of verdicts
+        self._list = ""
         self._rows: list[list[str]] = []
         self._into = ""
         self._caption = ""
@@ -113,10 +115,16 @@ class Page(HTMLParser):
             self._rows.append([])
         elif tag in ("th", "td"):
             self._rows[-1].append("")
+        if tag == "ul":
+            self._list = dict(attrs).get("class") or ""
+        elif tag == "li":
+            self.items += [""] if self._list == "verdicts" else []
         if tag in ("caption", "th", "td", "style"):
             self._into = tag
 
     def handle_endtag(self, tag: str) -> None:
+        if tag == "ul":
+            self._list = ""
         if tag == self._into:
             self._into = ""
         if tag == "table":
@@ -126,6 +134,8 @@ class Page(HTMLParser):
         if self._into == "style":
             return
         self.text += data
+        if self._list == "verdicts" and data.strip():
+            self.items[-1] += data
         if self._into == "caption":
             self._caption += data
         elif self._into:
@@ -205,22 +215,34 @@ def test_numbers_on_the_page_are_those_of_the_store(tmp_path: Path, wambench: Co
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_learned_policies_are_held_against_controls(tmp_path: Path, wambench: CommandLine) -> None:
+def test_every_two_policies_are_compared_in_words(tmp_path: Path, wambench: CommandLine) -> None:
     outcomes = {"learned": "sssssssssss.", "copy": "sfsfsfsfsfsf", "broken": "fffffffsfeff"}
     run = write_run(tmp_path / "run", outcomes | {"same": "sfsfsfsfsfsf"}, nano=["learned", "copy"])
     assert wambench("report", run).code == 0
-    table = Page(run / "report.html").table("Learned policies against scripted controls")[1:]
-    rows = {(policy, control): row for policy, control, *row in table}
-    assert set(rows) == {(p, c) for p in ("learned", "copy") for c in ("broken", "same")}
+    page = Page(run / "report.html")
+    rows = {(first, second): row for first, second, *row in page.table("Every two policies")[1:]}
+    assert len(rows) == 6
     # Against broken: 11 cells, 10 of them solved by one alone; p is that of the t test over three
-    # tasks, which is larger than 2 / 2^10, times 4 rows.
-    assert rows["learned", "broken"][:3] == ["11", "10", "0"]
-    assert rows["learned", "broken"][3].startswith("90.9 %")
-    assert rows["learned", "broken"][4:] == ["0.0090.036", "above"]
-    assert rows["learned", "same"][:3] == ["11", "5", "0"]
-    assert rows["learned", "same"][-1] == "not told apart"
+    # tasks, which is larger than 2 / 2^10, times 6 rows.
+    found = rows["learned", "broken"]
+    assert found[0] == "11" + "1 left out" and found[1:3] == ["10", "0"]
+    assert found[3].startswith("90.9 %") and found[4].startswith("0.009")
     assert rows["copy", "same"][:3] == ["12", "0", "0"]
-    assert rows["copy", "same"][4:] == ["11", "not told apart"]
+    assert rows["copy", "same"][-1].startswith("undecided: needs"), "a copy is never better"
+    said = {sentence.split(" is ")[0]: sentence for sentence in page.items}
+    assert set(said) == set(outcomes) | {"same"}
+    assert "not told apart from" in said["copy"] and "same" in said["copy"]
+    drawn = [tag["aria-label"] for kind, tag in page.tags if kind == "svg" and "aria-label" in tag]
+    assert drawn[0].startswith("Mean ranks over tasks, 1 is best: learned")
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_clear_difference_is_called_one(tmp_path: Path, wambench: CommandLine) -> None:
+    run = write_run(tmp_path / "run", {"good": "s" * 12, "bad": "f" * 12})
+    assert wambench("report", run).code == 0
+    page = Page(run / "report.html")
+    assert page.items == ["good is better than bad.", "bad is worse than good."]
+    assert page.table("Every two policies")[1][-1] == "better"
 
 
 @pytest.mark.usefixtures("undrawn")

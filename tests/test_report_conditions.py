@@ -93,8 +93,8 @@ def test_a_policy_at_two_ages_makes_a_curve(page: Page) -> None:
         ("a young", "1\u202f000", "4/8"),
         ("a", "4\u202f000", "8/8"),
     ]
-    drawing = next(a for tag, a in page.tags if tag == "svg" and a.get("role") == "img")
-    assert drawing["aria-label"] == "Success against training compute: nano-a 50 % to 100 %"
+    drawings = [a["aria-label"] for tag, a in page.tags if tag == "svg" and a.get("role") == "img"]
+    assert "Success against training compute: nano-a 50 % to 100 %" in drawings
 
 
 def test_variants_are_held_against_the_policy_as_it_is(page: Page) -> None:
@@ -103,5 +103,5 @@ def test_variants_are_held_against_the_policy_as_it_is(page: Page) -> None:
     # Twelve cells of which the plain one alone solved twelve: 2 / 2^12, times two rows.
     found = rows["a swapped"]
     assert found[:4] == ["swap_instruction 3", "12", "0.0 %", "100.0 %"]
-    assert found[4].startswith("-100.0 %") and found[5:] == ["0.000490.00098", "below"]
-    assert rows["a young"][-1] == "not told apart"
+    assert found[4].startswith("-100.0 %") and found[5:] == ["0.000490.00098", "worse"]
+    assert rows["a young"][-1].startswith("undecided")

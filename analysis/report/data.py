@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from statistics import fmean, median
 
+from analysis import pairing
 from analysis.report import caveats
 from analysis.report.conditions import condition_rows
 from analysis.report.learning import curves
-from analysis.report.pairs import against_controls
 from analysis.report.score import Score
 from analysis.report.tables import (
     EffortRow,
@@ -22,6 +22,7 @@ from analysis.report.tables import (
     TroubleRow,
 )
 from analysis.report.variants import variant_rows
+from analysis.report.verdicts import comparisons, plainest
 from analysis.statistics import clustered
 from wambench import plugins
 from wambench.errors import UserError
@@ -51,6 +52,9 @@ def collect(store: Store) -> Tables:
     attempts = store.attempts()
     passport = store.passport()
     choices = {label: choice for label, (choice, _) in store.policies().items()}
+    specs = {label: spec for label, (_, spec) in store.policies().items()}
+    order = [row.policy for row in policies]
+    asked = pairing.by_policy(cells)
     configs = passport.info.get("policies", {}) if passport else {}
     conditions = condition_rows(
         cells, {row.policy: configs.get(row.policy, {}) for row in policies}
@@ -65,7 +69,8 @@ def collect(store: Store) -> Tables:
         policies=policies,
         by_suite=by_suite,
         by_task=by_task,
-        pairs=against_controls(cells, {k: spec for k, (_, spec) in store.policies().items()}),
+        comparisons=comparisons(cells, choices, specs, order),
+        ranks=pairing.rank({label: asked[label] for label in plainest(choices, order)}),
         variants=variant_rows(cells, choices),
         conditions=conditions,
         learning=curves(cells, conditions, choices),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from analysis import drawing
 from analysis.drawing import INK, PENS
+from analysis.pairing import by_policy
 from analysis.report.conditions import ConditionRow
-from analysis.report.pairs import outcomes_of
 from analysis.report.score import Score
 from wambench.cells import PolicyChoice
 from wambench.store import StoredCell
@@ -48,8 +48,11 @@ def curves(
 
 
 def _ages(cells: Sequence[StoredCell], rows: Sequence[ConditionRow]) -> Sequence[Age]:
-    outcomes = outcomes_of(cells)
-    ended = {row.policy: outcomes[row.policy] for row in rows}
+    asked = by_policy(cells)
+    ended = {
+        row.policy: {p: won for p, won in asked[row.policy].items() if won is not None}
+        for row in rows
+    }
     common = set.intersection(*(set(own) for own in ended.values()))
     return [
         Age(

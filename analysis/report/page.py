@@ -9,11 +9,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report import caveats, learning
+from analysis.report import caveats, learning, ranking
 from analysis.report.conditions import equality
 from analysis.report.score import Score
 from analysis.report.strips import Strip
 from analysis.report.tables import EffortRow, Tables
+from analysis.report.verdicts import sentences
 from wambench.protocols import Protocol
 
 OUTCOMES = {"success": "success", "failure": "failure", "policy_error": "policy error"}
@@ -51,6 +52,8 @@ def render(tables: Tables, film: Sequence[Strip], problems: Sequence[str], again
         tracks=caveats.tracks(tables.policies),
         by_suite={(row.suite, row.policy): row.score for row in tables.by_suite},
         tasks=_tasks(tables),
+        sentences=sentences(tables.comparisons, [row.policy for row in tables.policies]),
+        ranks=Markup(ranking.draw(tables.ranks)) if tables.ranks else "",
         equality=equality(tables.conditions),
         learning=Markup(learning.draw(tables.learning)) if tables.learning else "",
         stages=stages(tables.effort),

@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.pairing import Comparison
 from analysis.report.conditions import ConditionRow
 from analysis.report.learning import Age
-from analysis.report.pairs import PairRow
 from analysis.report.score import Score
 from analysis.report.variants import VariantRow
-from analysis.statistics import Interval
+from analysis.statistics import Interval, Ranks
 from wambench.passport import Passport
 
 
@@ -110,7 +110,8 @@ class Tables:
     policies: Sequence[PolicyRow]
     by_suite: Sequence[SuiteRow]
     by_task: Sequence[TaskRow]
-    pairs: Sequence[PairRow]
+    comparisons: Sequence[Comparison]
+    ranks: Ranks | None
     variants: Sequence[VariantRow]
     conditions: Sequence[ConditionRow]
     learning: Mapping[str, Sequence[Age]]

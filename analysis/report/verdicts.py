@@ -1,0 +1,87 @@
+"""What a run allows to say, before any number: every policy against every other, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from analysis.pairing import Comparison, by_policy, compare
+from analysis.statistics.verdicts import Kind
+from wambench.cells import PolicyChoice
+from wambench.contract import PolicySpec
+from wambench.store import StoredCell
+
+WORDS: Mapping[Kind, str] = {
+    "better": "better than",
+    "worse": "worse than",
+    "equivalent": "equivalent to",
+    "undecided": "not told apart from",
+}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """All verdicts on one policy; ``said``: kind -> the others, in the order given."""
+
+    policy: str
+    said: Mapping[Kind, Sequence[str]]
+
+    @property
+    def text(self) -> str:
+        """In words, without the policy's name."""
+        return "; ".join(f"{WORDS[kind]} {', '.join(self.said[kind])}" for kind in self.said)
+
+
+def plainest(choices: Mapping[str, PolicyChoice], labels: Sequence[str]) -> Sequence[str]:
+    """Of the labels of each policy name, the one with the fewest options; others are variants."""
+    found: dict[str, str] = {}
+    for label in sorted(labels, key=lambda label: len(choices[label].options)):
+        found.setdefault(choices[label].name, label)
+    return [label for label in labels if label in found.values()]
+
+
+def comparisons(
+    cells: Sequence[StoredCell],
+    choices: Mapping[str, PolicyChoice],
+    specs: Mapping[str, PolicySpec],
+    order: Sequence[str],
+) -> Sequence[Comparison]:
+    """Every two policies, learned ones first, on the cells that both finished.
+
+    Variants of one policy are left out: they are held against it alone.
+    """
+    labels = plainest(choices, order)
+    learned = [label for label in labels if specs[label].track != "scripted"]
+    scripted = [label for label in labels if specs[label].track == "scripted"]
+    pairs = [
+        *combinations(learned, 2),
+        *((label, control) for label in learned for control in scripted),
+        *combinations(scripted, 2),
+    ]
+    return compare(by_policy(cells), pairs)
+
+
+def sentences(found: Sequence[Comparison], order: Sequence[str]) -> Sequence[Sentence]:
+    """One for each policy that was compared, in the order given."""
+    turned: Mapping[Kind, Kind] = {
+        "better": "worse", "worse": "better",
+        "equivalent": "equivalent", "undecided": "undecided",
+    }  # fmt: skip
+    said: dict[str, dict[Kind, list[str]]] = {}
+    for one in found:
+        kind = one.verdict.kind
+        said.setdefault(one.first, {}).setdefault(kind, []).append(one.second)
+        said.setdefault(one.second, {}).setdefault(turned[kind], []).append(one.first)
+    return [
+        Sentence(
+            label,
+            {
+                kind: sorted(said[label][kind], key=order.index)
+                for kind in WORDS
+                if kind in said[label]
+            },
+        )
+        for label in order
+        if label in said
+    ]
