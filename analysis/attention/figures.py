@@ -243,7 +243,7 @@ def _scale(figure: Figure, end: float) -> None:
         location="right",
     )  # fmt: skip
     _ticks(bar, end)
-    bar.set_label("attention over the mean image token's", fontsize=8, color=INK)
+    bar.set_label("attention over\nthe mean image token's", fontsize=8, color=INK)
 
 
 def _ticks(bar: Any, end: float) -> None:

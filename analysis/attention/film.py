@@ -16,7 +16,8 @@ from wambench.contract import Orientation
 from wambench.video import write_film
 
 SIDE = 224  # pixels of a camera's picture in the film
-LABEL = 18  # rows above the pictures
+LABEL = 18  # rows above and below the pictures
+RAMP = 120  # columns of the scale
 
 Picture = NDArray[np.uint8]
 
@@ -60,7 +61,22 @@ def _frame(
         ImageDraw.Draw(label).text((4, 3), f"{name}  {one.moment.step}", fill="black")
         parts.append(np.concatenate([np.asarray(label), *cells]))
     frame = np.concatenate(parts, axis=1)
+    frame = np.concatenate([frame, _scale(end, frame.shape[1])])
     return frame[: len(frame) // 2 * 2, : frame.shape[1] // 2 * 2]  # H.264 wants even sides
+
+
+def _scale(end: float, width: int) -> Picture:
+    """The one scale of all frames, [LABEL, width, 3]."""
+    import matplotlib as mpl
+
+    strip = Image.new("RGB", (width, LABEL), "white")
+    ramp = mpl.colormaps[paint.COLOURS](np.linspace(0, 1, RAMP))[None, :, :3]
+    bar = Image.fromarray((255 * ramp.repeat(LABEL - 8, axis=0)).round().astype(np.uint8))
+    pen = ImageDraw.Draw(strip)
+    pen.text((4, 3), f"1/{end:.2g}", fill="black")
+    strip.paste(bar, (36, 4))
+    pen.text((40 + RAMP, 3), f"{end:.2g} x the mean image token's attention", fill="black")
+    return np.asarray(strip)
 
 
 def write(folder: Path, name: str, drawn: Sequence[Picture], fps: float) -> Sequence[Path]:
