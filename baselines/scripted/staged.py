@@ -26,6 +26,7 @@ SWING_STEPS = 4  # to each side; twice that is one period
 NEARLY = 0.045  # m from its place, where an object is stopped
 SLOW_FROM, SLOWLY = 0.12, 0.3  # m from its place; share of the expert's speed from there on
 RESTING = 3  # steps in a row in which an object touches something, so it stands
+LET_GO = 20  # steps until the fingers are so wide open that they take nothing up with them
 DEATH_STEP = 20
 
 
@@ -98,7 +99,7 @@ class Episode:
                 break
             below = np.array([*over[:2], self.hand[2] - 1.0])
             yield self.toward(below, CLOSED, speed=0.4)
-        yield from self.stay(OPEN, 8)
+        yield from self.stay(OPEN, LET_GO)
         yield from self.go(self.hand + RISE * UP, OPEN)
         yield from self.stay(OPEN)
 
