@@ -549,7 +549,8 @@ def test_published_sizes_keep_the_bound(name: str) -> None:
     """No model is needed to know how much will be kept."""
     policy: Any = plugins.make_policy(name, {})
     words = policy.tokenizer().spelled
-    attention, labels = policy.attention(words), Labels(words(TASK), policy.view())
+    attention = policy.attention(policy.view(), words)
+    labels = Labels(words(TASK), policy.view())
     total = 0
     for part in attention.parts:
         every = PUBLISHED[name](policy.card.architecture, labels)

@@ -58,7 +58,8 @@ class Reading:
         layer: from 0.
         part: which softmax of the layer, one of :attr:`Attention.parts`.
         queries: [1, Q, heads, head_dim], of action tokens alone.
-        actions: index in the chunk of the action that each of the Q rows belongs to.
+        actions: index in the chunk of the action that each of the Q rows belongs to, in order, and
+            as many rows for each.
         keys: [1, K, kv_heads, head_dim]; ``heads`` is a multiple of ``kv_heads``, and neighbouring
             heads share their keys.
         mask: bool, broadcastable to [1, heads, Q, K], True: may be read. None: all may.

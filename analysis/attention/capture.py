@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
-
-import numpy as np
 
 from analysis.attention.reduce import Captured, Reduction
 from wambench.attention import Attention, Reading
@@ -132,17 +129,10 @@ class Capture:
             )
         reduction = self._parts[part]
         with torch.inference_mode():
-            p = _by_action(probabilities(*waiting), first.actions, self._attention.actions)
+            p = probabilities(*waiting)
+            if len(first.actions) > self._attention.actions:  # several rows for each action
+                p = p.unflatten(2, (self._attention.actions, -1)).mean(dim=3)
             if reduction.merged:
                 rest = p[..., reduction.merged].sum(dim=-1, keepdim=True)
                 p = torch.cat([p[..., reduction.kept], rest], dim=-1)
             reduction.add([(one.step, one.layer) for one in waiting], p)
-
-
-def _by_action(p: Tensor, actions: Sequence[int], count: int) -> Tensor:
-    """Mean of the rows [N, heads, Q, K] of each action: [N, heads, actions, K]."""
-    if list(actions) == list(range(count)):
-        return p
-    of_rows = np.eye(count, dtype=np.float32)[:, list(actions)]
-    weights = of_rows / of_rows.sum(axis=1, keepdims=True)
-    return p.new_tensor(weights) @ p

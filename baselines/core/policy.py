@@ -44,6 +44,7 @@ class Ready:
     model: nn.Module
     program: Program[Any]
     prepare: Preparation
+    view: View
 
 
 class LearnedPolicy(Policy):
@@ -104,8 +105,8 @@ class LearnedPolicy(Policy):
         """Its image tokens."""
 
     @abstractmethod
-    def attention(self, words: Callable[[str], Sequence[str]]) -> Attention:
-        """What its action tokens read, given how its tokenizer spells an instruction."""
+    def attention(self, view: View, words: Callable[[str], Sequence[str]]) -> Attention:
+        """What its action tokens read, given :meth:`view` and how its tokenizer spells."""
 
     def cache(self, state: Any) -> Sequence[Tensor]:
         """Keys and values in a finished state that later steps read again."""
@@ -220,7 +221,7 @@ class LearnedPolicy(Policy):
             device=device,
             dtype=getattr(torch, self.options.dtype),
         )
-        return Ready(model, self.program(model), prepare)
+        return Ready(model, self.program(model), prepare, self.view())
 
     def inference(self, on: Literal["meta", "loaded"]) -> Inference:
         """One inference laid open; on meta it needs no files.
@@ -243,7 +244,7 @@ class LearnedPolicy(Policy):
             cache=self.cache,
             flops=self.flops(len(ready.prepare.tokenize(INSTRUCTION))),
             control_hz=self.card.robot.control_hz,
-            attention=self.attention(ready.prepare.tokenize.spelled),
+            attention=self.attention(ready.view, ready.prepare.tokenize.spelled),
         )
 
     def variants(self) -> Mapping[str, Variant]:
@@ -254,7 +255,7 @@ class LearnedPolicy(Policy):
         state = self.state(ready.prepare(observations))
         words = ready.prepare.tokenize.spelled
         state.reader = self.watch.reader(
-            lambda: Labels(words(observations[0].instruction), self.view())
+            lambda: Labels(words(observations[0].instruction), ready.view)
         )
         return state
 

@@ -112,11 +112,11 @@ class ImageWAMPolicy(LearnedPolicy):
         """Tokens of the picture of all cameras."""
         return self.card.robot.view(self.card.architecture.token_grid)
 
-    def attention(self, words: Callable[[str], Sequence[str]]) -> Attention:
+    def attention(self, view: View, words: Callable[[str], Sequence[str]]) -> Attention:
         """The expert's."""
         from baselines.imagewam.reading import attention
 
-        return attention(self.card.architecture, self.view(), words, self.watch)
+        return attention(self.card.architecture, view, words, self.watch)
 
     def flops(self, text_tokens: int) -> Sequence[int]:
         """See :func:`baselines.imagewam.cost.flops`."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from baselines.core.labels import Labels, Watch
+from baselines.core.labels import Labels, View, Watch
 from baselines.core.options import parse
 from baselines.core.policy import source_hash
 from baselines.core.robots import LIBERO, unchanged
@@ -71,6 +71,7 @@ class Ready:
     program: Program[Any]
     prepare: Preparation
     heard: Sequence[str] | None  # instructions it was trained on; None: not trained
+    view: View
 
 
 class NanoPolicy(Policy):
@@ -196,7 +197,7 @@ class NanoPolicy(Policy):
             device=device,
             dtype=torch.float32,
         )
-        return Ready(model, model.program(), prepare, heard)
+        return Ready(model, model.program(), prepare, heard, model.view(ROBOT.cameras))
 
     def inference(self, on: Literal["meta", "loaded"]) -> Inference:
         """One inference laid open; on meta it needs no weights and every word is unknown."""
@@ -218,9 +219,7 @@ class NanoPolicy(Policy):
             cache=ready.model.cache,
             flops=flops(self.nano, INSTRUCTION),
             control_hz=ROBOT.control_hz,
-            attention=ready.model.attention(
-                ready.model.view(ROBOT.cameras), ready.prepare.tokenize.spelled, self.watch
-            ),
+            attention=ready.model.attention(ready.view, ready.prepare.tokenize.spelled, self.watch),
         )
 
     def variants(self) -> Mapping[str, Variant]:
@@ -270,9 +269,7 @@ class NanoPolicy(Policy):
         with torch.inference_mode():
             state = ready.model.state(given, inputs.noise, inputs.noise_seeds)
         words = ready.prepare.tokenize.spelled
-        state.reader = self.watch.reader(
-            lambda: Labels(words(heard[0]), ready.model.view(ROBOT.cameras))
-        )
+        state.reader = self.watch.reader(lambda: Labels(words(heard[0]), ready.view))
         return state
 
     def _loaded(self) -> Ready:

@@ -148,11 +148,11 @@ class FastWamPolicy(LearnedPolicy):
         """Tokens of the picture of all cameras."""
         return self.card.robot.view(self.card.architecture.token_grid)
 
-    def attention(self, words: Callable[[str], Sequence[str]]) -> Attention:
+    def attention(self, view: View, words: Callable[[str], Sequence[str]]) -> Attention:
         """The action expert's."""
         from baselines.videowam.reading import attention
 
-        return attention(self.card.architecture, self.mode, self.view(), words, self.watch)
+        return attention(self.card.architecture, self.mode, view, words, self.watch)
 
     def flops(self, text_tokens: int) -> Sequence[int]:
         """See :func:`baselines.videowam.cost.flops`."""

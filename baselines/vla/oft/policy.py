@@ -124,11 +124,11 @@ class OftPolicy(LearnedPolicy):
         margin = (1 - CROP_SIDE) / 2 if self.options.centre_crop else 0.0
         return separate(self.card.robot.cameras, side, side, margin)
 
-    def attention(self, words: Callable[[str], Sequence[str]]) -> Attention:
+    def attention(self, view: View, words: Callable[[str], Sequence[str]]) -> Attention:
         """The language model's."""
         from baselines.vla.oft.reading import attention
 
-        return attention(self.card.architecture, self.view(), words, self.watch)
+        return attention(self.card.architecture, view, words, self.watch)
 
     def flops(self, text_tokens: int) -> Sequence[int]:
         """See :func:`baselines.vla.oft.cost.flops`."""

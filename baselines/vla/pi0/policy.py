@@ -147,11 +147,11 @@ class Pi0Policy(LearnedPolicy):
         side = self.card.architecture.vision.side
         return separate(self.card.robot.cameras, side, side)
 
-    def attention(self, words: Callable[[str], Sequence[str]]) -> Attention:
+    def attention(self, view: View, words: Callable[[str], Sequence[str]]) -> Attention:
         """The expert's."""
         from baselines.vla.pi0.reading import attention
 
-        return attention(self.card.architecture, self.view(), words, self.watch)
+        return attention(self.card.architecture, view, words, self.watch)
 
     def flops(self, text_tokens: int) -> Sequence[int]:
         """See :func:`baselines.vla.pi0.cost.flops`."""
