@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from analysis.audit import command, costs, latency, sensitivity, writing
+from analysis import writing
+from analysis.audit import command, costs, latency, sensitivity
 from analysis.audit.page import Audit, render
-from analysis.audit.tables import NOTHING, Column, Table
 from analysis.claims import counts
 from analysis.claims.costs import Costs
 from analysis.claims.ledger import Evidence, ledger
 from analysis.claims.published import load
+from analysis.table import NOTHING, Column, Table
 from tests.conftest import CommandLine, check_refusal
 from tests.made_up_costs import closed_form
 from tests.test_latency_faults import CLEAN, device, times

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import time
@@ -262,6 +263,30 @@ def test_json_holds_the_same_tables(tmp_path: Path, wambench: CommandLine) -> No
         score = row["score"]
         cells = next(c for c in page.table("Successful episodes") if row["instruction"] in c[0])
         assert f"{score['successes']}/{score['episodes']}" in cells
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_tables_for_papers_hold_the_same_numbers(tmp_path: Path, wambench: CommandLine) -> None:
+    run, folder = write_run(tmp_path / "run", MIXED), tmp_path / "tables"
+    tables = json.loads(wambench("report", run, "--tables", folder, "--json").out)
+    rows = list(csv.DictReader((folder / "success.csv").open()))
+    assert [row["policy"] for row in rows] == [row["policy"] for row in tables["policies"]]
+    for row, known in zip(rows, tables["policies"], strict=True):
+        for name in ("successes", "episodes", "rate", "low", "high"):
+            assert float(row[name]) == known["score"][name]
+    (pair,) = csv.DictReader((folder / "pairs.csv").open())
+    (known,) = tables["comparisons"]
+    assert float(pair["difference"]) == known["found"]["difference"]
+    assert pair["verdict"] == known["verdict"]["text"]
+    names = {path.name for path in folder.iterdir()}
+    assert {"report.tex", "report.md", "suites.tex", "tasks.csv"} <= names
+    assert "conditions.csv" not in names, "a table without rows is no file"
+    whole = (folder / "report.tex").read_text()
+    assert whole.count("\\input{") == len([name for name in names if name.endswith(".csv")])
+    assert "| good | scripted | 9 | 10 | 90.0 |" in (folder / "report.md").read_text()
+    (tmp_path / "file").touch()
+    refused = wambench("report", run, "--tables", tmp_path / "file" / "x")
+    assert refused.code == 2 and "choose another --tables" in refused.err
 
 
 @pytest.mark.usefixtures("undrawn")

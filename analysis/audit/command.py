@@ -11,17 +11,19 @@ import typer
 
 from analysis.audit import sensitivity
 from analysis.audit.page import Audit, render
-from analysis.audit.writing import as_csv, as_json, as_latex, document
 from analysis.claims.command import Results, Runs, folder_of
 from analysis.claims.counts import counted_all
 from analysis.claims.ledger import evidence_here, ledger
 from analysis.claims.published import load
+from analysis.writing import as_csv, as_json, as_latex, document
 from wambench import plugins
 from wambench.cli.output import Json, print_json
 from wambench.errors import UserError
 from wambench.policy import Policy
 from wambench.profile.records import PolicyCount
 
+CONVENTION = "1 MAC = 2 FLOPs"
+PREFACE = "1 multiply-add = 2 FLOPs. Predictions are labelled predicted."
 PAGE, MAIN_LATEX, DATA = "audit.html", "audit.tex", "audit.json"
 GEOMETRIES = {"published": ("libero", "robotwin", "paper"), "nano": ("own",)}
 
@@ -106,7 +108,8 @@ def write(audit: Audit, folder: Path, again: str) -> list[Path]:
     """Write the page and all tables; UserError if the folder refuses."""
     tables = audit.tables()
     printed = tables[1:]  # the first has all of the ledger's columns, too many for a sheet of paper
-    content = {PAGE: render(audit, again), DATA: as_json(tables), MAIN_LATEX: document(printed)}
+    content = {PAGE: render(audit, again), DATA: as_json(tables, convention=CONVENTION)}
+    content[MAIN_LATEX] = document(printed, PREFACE)
     content |= {f"{table.name}.csv": as_csv(table) for table in tables}
     content |= {f"{table.name}.tex": as_latex(table) for table in printed}
     try:

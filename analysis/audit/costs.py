@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analysis.audit.latency import is_measured
-from analysis.audit.tables import Cell, Column, Table
+from analysis.table import Cell, Column, Table
 from wambench.profile.latency.records import LatencyRecord
 from wambench.profile.records import PolicyCount
 from wambench.profile.roofline import GPUS, predict

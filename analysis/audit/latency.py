@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from analysis.audit.tables import Cell, Column, Table
 from analysis.claims.costs import Reading
 from analysis.claims.latency import is_of
+from analysis.table import Cell, Column, Table
 from wambench.profile.latency.comparing import count_faults
 from wambench.profile.latency.records import LatencyRecord
 from wambench.profile.records import PolicyCount

@@ -10,8 +10,8 @@ from markupsafe import Markup
 
 from analysis.audit import costs, latency, plots, sensitivity, verdicts
 from analysis.audit.sensitivity import Curve
-from analysis.audit.tables import NOTHING, Table
 from analysis.claims.rows import Row
+from analysis.table import NOTHING, Table
 from wambench.profile.latency.records import LatencyRecord
 from wambench.profile.records import PolicyCount
 

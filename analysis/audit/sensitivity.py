@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis.audit.tables import Cell, Column, Table
 from analysis.claims.costs import Condition, Costs, Scope
 from analysis.claims.published import Readings
 from analysis.claims.ratios import ratio
+from analysis.table import Cell, Column, Table
 
 SERIES = ("FastWAM-IDM", "FastWAM-joint", "FastWAM (plain)")
 SCOPE: Scope = "without text and decode"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.audit.tables import Cell, Column, Table
 from analysis.claims.command import figure, found, is_quiet
 from analysis.claims.rows import Row
+from analysis.table import Cell, Column, Table
 
 COMMAND = "wambench audit claims"
 KIND_TITLES = {

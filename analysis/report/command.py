@@ -13,6 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from analysis.report import data, page, strips
+from analysis.report.sheets import write_sheets
 from analysis.report.tables import PolicyRow, Tables
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError
@@ -24,6 +25,10 @@ def command(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     out: Annotated[
         Path | None, typer.Option(help="The page to write; RUN/report.html if not given.")
+    ] = None,
+    sheets: Annotated[
+        Path | None,
+        typer.Option("--tables", help="Folder for the tables as CSV, LaTeX and Markdown."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -37,14 +42,16 @@ def command(
         tables = data.collect(store)
         _check_writable(file)
         film, problems = _strips(store, tables)
-    _write(file, page.render(tables, film, problems, _again(run, out)))
+    again = _again(run, out)
+    _write(file, page.render(tables, film, problems, again))
+    written = write_sheets(tables, sheets, again) if sheets else []
     if json:
         print_json({"page": str(file)} | as_json(tables))
         return
     for notice in tables.notices:
         print(notice)
     print_table(map(_summary, tables.policies), ["policy", "success", "interval", "suite_mean"])
-    print(f"written to {file}")
+    print(f"written to {file}" + (f", and {len(written)} files in {sheets}" if written else ""))
 
 
 def as_json(tables: Tables) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A table as data: the page, CSV, LaTeX and JSON are all written from it."""
+"""A table as data: pages, CSV, LaTeX, Markdown and JSON are all written from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as CSV, LaTeX and JSON."""
+"""Tables as CSV, LaTeX, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from analysis.audit.tables import NOTHING, THIN_SPACE, Column, Table
+from analysis.table import NOTHING, THIN_SPACE, Column, Table
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -45,8 +45,21 @@ def _raw(value: Any) -> str:
     return "" if value is None else repr(value) if isinstance(value, float) else str(value)
 
 
-def as_json(tables: Iterable[Table]) -> str:
-    """All tables with raw values."""
+def as_markdown(table: Table) -> str:
+    """A GitHub table under its title, numbers to the right."""
+
+    def line(cells: Iterable[str]) -> str:
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+
+    columns = [*([Column(table.group, "")] if table.group else []), *table.shown()]
+    rule = ["---" if column.digits is None else "---:" for column in columns]
+    lines = [f"**{table.title}**", "", line(column.head for column in columns), line(rule)]
+    lines += [line(c.show(row.get(c.key)) for c in columns) for row in table.rows]
+    return "\n".join([*lines, "", f"{table.note} Printed by `{table.command}`.".strip(), ""])
+
+
+def as_json(tables: Iterable[Table], **about: Any) -> str:
+    """All tables with raw values, below what is said ``about`` them."""
     content = [
         {
             "name": table.name,
@@ -59,7 +72,7 @@ def as_json(tables: Iterable[Table]) -> str:
         }
         for table in tables
     ]
-    return json.dumps({"convention": "1 MAC = 2 FLOPs", "tables": content}, indent=1) + "\n"
+    return json.dumps({**about, "tables": content}, indent=1) + "\n"
 
 
 def as_latex(table: Table) -> str:
@@ -97,7 +110,7 @@ def as_latex(table: Table) -> str:
     return "\n".join([*lines, r"\end{longtable}", ""])
 
 
-def document(tables: Sequence[Table]) -> str:
+def document(tables: Sequence[Table], preface: str = "") -> str:
     """A document of all tables, to be compiled beside them."""
     parts = [
         r"\documentclass[9pt]{extarticle}",
@@ -108,7 +121,7 @@ def document(tables: Sequence[Table]) -> str:
         r"\setlength{\tabcolsep}{3pt}",
         r"\begin{document}",
         r"\footnotesize",
-        r"\noindent 1 multiply-add = 2 FLOPs. Predictions are labelled predicted.",
+        rf"\noindent {latex(preface)}",
     ]
     for table in tables:
         parts += ["", rf"\input{{{table.name}.tex}}"]
