@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.toy import SPEC as TOY
+from wambench import plugins
 from wambench.contract import ActionSpec, Orientation, PolicySpec, checked_chunk, mismatches, orient
 from wambench.errors import PolicyFault
 
@@ -149,3 +150,13 @@ def test_orientations(orientation: Orientation, expected: list[list[int]]) -> No
     turned = orient(upright, orientation)
     assert turned.flags.c_contiguous
     assert turned[..., 0].tolist() == expected
+
+
+@pytest.mark.parametrize("name", ["imagewam-4b", "fastwam-joint", "pi0", "openvla-oft", "nano-pi0"])
+def test_controls_are_policies_that_can_be_made(name: str) -> None:
+    options = {} if name.startswith("nano") else {"batch_size": 2}
+    policy = plugins.make_policy(name, options)
+    draws = policy.controls()["untrained"]
+    made = [plugins.make_policy(one.policy, one.options) for one in draws]
+    assert all(one.spec == policy.spec for one in made)
+    assert len({str(one.config()["options"]) for one in (policy, *made)}) == len(made) + 1

@@ -251,6 +251,12 @@ class LearnedPolicy(Policy):
         """Geometries it is had under."""
         return self.card.variants
 
+    def controls(self) -> Mapping[str, Sequence[Variant]]:
+        """Random weights; one draw, as large as these models are."""
+        own = self.options.model_dump(mode="json", exclude_defaults=True)
+        random = {"weights": "random", "weights_seed": self.options.weights_seed + 1}
+        return {"untrained": [Variant(policy=self.card.name, options=own | random)]}
+
     def _start(self, ready: Ready, observations: Sequence[Observation]) -> Any:
         state = self.state(ready.prepare(observations))
         words = ready.prepare.tokenize.spelled
