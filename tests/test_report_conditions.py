@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from analysis.report import strips
 from analysis.report.conditions import condition_rows, equality
 from tests.conftest import CommandLine
-from tests.test_report import Page, cells_of, good_passport, record_of
+from tests.test_report import Page, cells_of, good_passport, record_of, write_run
 from wambench.cells import PolicyChoice
 from wambench.contract import PolicySpec
 from wambench.store import Store
@@ -105,3 +106,27 @@ def test_variants_are_held_against_the_policy_as_it_is(page: Page) -> None:
     assert found[:4] == ["swap_instruction 3", "12", "0.0 %", "100.0 %"]
     assert found[4].startswith("-100.0 %") and found[5:] == ["0.000490.00098", "worse"]
     assert rows["a young"][-1].startswith("undecided")
+
+
+def test_kinds_of_failure_are_those_that_were_kept(
+    tmp_path: Path, wambench: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strips, "draw", lambda store, chosen, rules: ([], ["not drawn"]))
+    run = write_run(tmp_path / "run", {"p": "sfff", "q": "ssss"})
+    assert wambench("report", run).code == 0
+    assert "says here how they failed" in Page(run / "report.html").text
+    keys = [cell.key for cell, _ in cells_of("p", "sfff")]
+    rows = [
+        {"policy": "p", "label": label, "evidence": f"seen {label}", "key": key}
+        for label, key in (("dropped", keys[1]), ("dropped", keys[2]), ("collision", "elsewhere"))
+    ]
+    definitions = {"dropped": "it fell", "collision": "it hit"}
+    kept = {"definitions": definitions, "policies": {}, "episodes": rows, "problems": []}
+    (run / "failures.json").write_text(json.dumps(kept))
+    assert wambench("report", run).code == 0
+    page = Page(run / "report.html")
+    (row,) = page.table("Failed episodes of each policy by")[1:]
+    assert row == ["droppedit fell", "0", "2"], "q has none; a stranger's episode is no one's"
+    assert "1 of 3 failed" in " ".join(page.text.split())
+    (run / "failures.json").write_text("{")
+    assert wambench("report", run).code == 0

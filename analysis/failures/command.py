@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json as json_module
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError
 from wambench.store import Store
 
+SAVED = "failures.json"
+
 
 def command(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
@@ -32,6 +35,8 @@ def command(
 ) -> None:
     """Say why the episodes of a run failed, from their stored snapshots.
 
+    What was found is kept as failures.json in the run directory, for its report.
+
     Example: wambench failures runs/quick --episodes
     """
     if gallery is not None:
@@ -42,19 +47,19 @@ def command(
         )
         policies = list(store.policies())
     rows = [_row(one) for one in found.explained]
+    content = {
+        "definitions": dict(DEFINITIONS),
+        "policies": counts(found.explained, policies),
+        "episodes": rows,
+        "problems": list(found.problems),
+    }
+    _keep(run / SAVED, content)
     if gallery is not None:
         for one in found.explained:
             if one.strip is not None:
                 Image.fromarray(one.strip).save(gallery / f"{_name(one)}.png")
     if json:
-        print_json(
-            {
-                "definitions": dict(DEFINITIONS),
-                "policies": counts(found.explained, policies),
-                "episodes": rows,
-                "problems": list(found.problems),
-            }
-        )
+        print_json(content)
         return
     for problem in found.problems:
         print(f"not read: {problem}", file=sys.stderr)
@@ -97,6 +102,16 @@ def _name(one: Explained) -> str:
     cell, label = one.cell, one.failure.label.replace(" ", "-")
     place = f"{cell.suite}-{cell.task_index}-{cell.init_state}-{cell.seed}"
     return f"{label}-{cell.policy}-{place}"
+
+
+def _keep(file: Path, content: dict[str, Any]) -> None:
+    """Write it whole or not at all; a run that cannot be written to is explained all the same."""
+    part = file.with_name(file.name + ".part")
+    try:
+        part.write_text(json_module.dumps(content, indent=1) + "\n", encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        print(f"not kept in {file}: {error.strerror or error}", file=sys.stderr)
 
 
 def _make(folder: Path) -> None:

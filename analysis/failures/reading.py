@@ -76,7 +76,12 @@ def explain_run(
             f"another version of wambench wrote the protocol of {str(store.folder)!r}; "
             "explain it with that version"
         ) from None
-    done = {stored.cell.key: known for stored in failed if (known := _without_a_look(stored))}
+    messages = {attempt["cell_key"]: attempt["message"] for attempt in store.attempts()}
+    done = {}
+    for stored in failed:
+        known = _without_a_look(stored, messages.get(stored.cell.key, ""))
+        if known is not None:
+            done[stored.cell.key] = known
     groups: dict[tuple[str, int], list[_Wanted]] = {}
     for stored in failed:
         if stored.outcome == "failure":
@@ -90,13 +95,12 @@ def explain_run(
     return Findings(explained, sorted(problems))
 
 
-def _without_a_look(stored: StoredCell) -> Explained | None:
-    """What needs no simulator: faults of the policy and of the machinery."""
+def _without_a_look(stored: StoredCell, message: str) -> Explained | None:
+    """What needs no simulator: faults of the policy and, with its last message, the machinery's."""
     if stored.outcome == "policy_error":
         failure = Failure("policy error", stored.steps or 0, stored.fault)
     elif stored.outcome is None and stored.infrastructure_failures:
-        often = f"failed {stored.infrastructure_failures} times"
-        failure = Failure("infrastructure", 0, f"{often}; see the attempts in the run's report")
+        failure = Failure("infrastructure", 0, " ".join(message.split()))
     else:
         return None
     return Explained(stored.cell, stored.steps or 0, failure)

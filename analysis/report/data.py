@@ -21,6 +21,7 @@ from analysis.report.tables import (
     TaskRow,
     TroubleRow,
 )
+from analysis.report.taxonomy import taxonomy
 from analysis.report.variants import variant_rows
 from analysis.report.verdicts import comparisons, plainest
 from analysis.statistics import clustered
@@ -75,6 +76,7 @@ def collect(store: Store) -> Tables:
         conditions=conditions,
         learning=curves(cells, conditions, choices),
         effort=[_effort_row(row.policy, by_policy[row.policy]) for row in policies],
+        taxonomy=taxonomy(store, cells),
         trouble=_trouble_rows(attempts, known),
         latest_trouble=[
             {

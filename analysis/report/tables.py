@@ -14,6 +14,7 @@ from analysis.pairing import Comparison
 from analysis.report.conditions import ConditionRow
 from analysis.report.learning import Age
 from analysis.report.score import Score
+from analysis.report.taxonomy import Taxonomy
 from analysis.report.variants import VariantRow
 from analysis.statistics import Interval, Ranks
 from wambench.passport import Passport
@@ -116,6 +117,7 @@ class Tables:
     conditions: Sequence[ConditionRow]
     learning: Mapping[str, Sequence[Age]]
     effort: Sequence[EffortRow]
+    taxonomy: Taxonomy | None
     trouble: Sequence[TroubleRow]
     latest_trouble: Sequence[Mapping[str, str]]
     faults: Sequence[FaultRow]
