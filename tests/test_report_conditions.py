@@ -78,6 +78,12 @@ def test_conditions_are_shown_and_their_equality_is_computed(page: Page) -> None
     assert "Parameters differ by 5.0 % at most" in page.text
 
 
+def test_success_is_drawn_against_cost_for_one_track_alone(page: Page) -> None:
+    labels = [a.get("aria-label") or "" for tag, a in page.tags if tag == "svg"]
+    (drawn,) = [words for words in labels if words.startswith("Success against cost")]
+    assert drawn == "Success against cost, nano: a 100 % at 96 MFLOPs; b 50 % at 96 MFLOPs"
+
+
 def test_equality_names_what_differs() -> None:
     rows = condition_rows([], {"a": config(), "b": config(), "plain": {}})
     assert equality(rows).startswith("Equal among these 2: optimiser steps,")

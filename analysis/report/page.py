@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report import caveats, learning, ranking
+from analysis.report import caveats, learning, pareto, ranking
 from analysis.report.conditions import equality
 from analysis.report.score import Score
 from analysis.report.strips import Strip
@@ -55,6 +55,7 @@ def render(tables: Tables, film: Sequence[Strip], problems: Sequence[str], again
         sentences=sentences(tables.comparisons, [row.policy for row in tables.policies]),
         ranks=Markup(ranking.draw(tables.ranks)) if tables.ranks else "",
         equality=equality(tables.conditions),
+        pareto={track: Markup(drawn) for track, drawn in _pareto(tables).items()},
         learning=Markup(learning.draw(tables.learning)) if tables.learning else "",
         stages=stages(tables.effort),
         film=film,
@@ -66,6 +67,13 @@ def render(tables: Tables, film: Sequence[Strip], problems: Sequence[str], again
         protocol_fields=_protocol_fields(tables),
         probes=tables.passport.info.get("probes", {}) if tables.passport else {},
     )
+
+
+def _pareto(tables: Tables) -> Mapping[str, str]:
+    """Variants of a policy are left out, as they are of the comparisons."""
+    variants = {row.found.first for row in tables.variants}
+    labels = [row.policy for row in tables.policies if row.policy not in variants]
+    return pareto.draw(tables.policies, tables.conditions, labels)
 
 
 def percent(rate: float | None) -> str:
