@@ -26,7 +26,7 @@ def attention_of(policy: str, inference: Inference | None) -> Attention:
     if inference is None or inference.attention is None:
         raise UserError(
             f"policy {policy!r} shows no attention of action tokens; choose a learned policy "
-            "(wambench list policies)"
+            "(wambench policies)"
         )
     return inference.attention
 
