@@ -76,18 +76,20 @@ def draw(found: Mapping[str, Sequence[Age]]) -> str:
     with drawing.settings("learning"):
         figure = Figure(figsize=SIZE_INCHES, layout="constrained")
         axes = figure.add_subplot()
+        places: list[float] = []
         for pen, (name, ages) in zip(PENS, found.items(), strict=False):
             x = [(age.training_flops or 0) / 1e15 if counted else age.step for age in ages]
             axes.plot(
                 x, [100 * (age.score.rate or 0) for age in ages],
                 color=pen.colour, marker=pen.marker, linestyle=pen.line, label=name,
             )  # fmt: skip
+            places += x
             axes.vlines(
                 x, [100 * age.score.low for age in ages], [100 * age.score.high for age in ages],
                 color=pen.colour, alpha=0.3, linewidth=1,
             )  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_ylim(0, 100)
+        drawing.logarithmic(axes, places)
+        axes.set_ylim(0, 102)
         axes.set_xlabel("training compute, PFLOPs" if counted else "optimiser steps")
         axes.set_ylabel("success, %")
         axes.grid(axis="y", color=INK, alpha=0.15, linewidth=0.6)

@@ -39,15 +39,17 @@ def _draw(track: str, rows: Sequence[PolicyRow], costs: Mapping[str, ConditionRo
         figure = Figure(figsize=SIZE_INCHES, layout="constrained")
         panels = figure.subplots(1, len(COSTS), sharey=True)
         for axes, (name, unit) in zip(panels, COSTS, strict=True):
+            places = []
             for number, row in enumerate(rows):
                 pen, cost = PENS[number % len(PENS)], costs[row.policy]
                 x = ((cost.flops or 0) if "FLOP" in name else (cost.decision_ms or 0)) / unit
+                places.append(x)
                 axes.plot([x, x], [100 * row.score.low, 100 * row.score.high], color=pen.colour)
                 axes.plot(
                     x, 100 * (row.score.rate or 0), pen.marker, color=pen.colour,
                     label=row.policy if axes is panels[0] else None,
                 )  # fmt: skip
-            axes.set_xscale("log")
+            drawing.logarithmic(axes, places)
             axes.set_ylim(0, 102)
             axes.set_xlabel(name)
             axes.grid(axis="y", color=INK, alpha=0.15, linewidth=0.6)
