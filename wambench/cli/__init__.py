@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from wambench import plugins
-from wambench.cli import audit, doctor, episodes, listing, runs, sweep
+from wambench.cli import audit, doctor, episodes, inventory, listing, runs, sweep
 from wambench.errors import UserError
 
 # Typer carries click's exceptions under a private name; all of a user's mistakes share this base.
@@ -41,6 +41,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 for name, function in COMMANDS.items():
     app.command(name)(function)
 app.add_typer(audit.app, name="audit")
+app.add_typer(inventory.app, name="runs")
 
 
 def main() -> None:

@@ -1,0 +1,111 @@
+"""``wambench runs``: what run directories there are, and what is in one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from wambench.cli.output import Json, print_json, print_table
+from wambench.cli.runs import RunFolder
+from wambench.errors import UserError
+from wambench.store import STORE_NAME, Store
+
+app = typer.Typer(
+    name="runs",
+    help="List run directories, or show one.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def runs(
+    context: typer.Context,
+    folder: Annotated[
+        Path, typer.Option("--in", help="Folder to look in, folders below it too.")
+    ] = Path("runs"),
+    json: Json = False,
+) -> None:
+    """List the run directories below a folder.
+
+    Example: wambench runs --in runs
+    """
+    if context.invoked_subcommand:
+        return
+    if not folder.is_dir():
+        raise UserError(f"no folder {str(folder)!r}; name one with --in")
+    rows = []
+    for file in sorted(folder.rglob(STORE_NAME)):
+        try:
+            rows.append({"run": str(file.parent), **summary(file.parent)})
+        except UserError as error:  # a broken one must not hide the others
+            rows.append({"run": str(file.parent), "problem": str(error)})
+    if json:
+        print_json(rows)
+        return
+    columns = ["run", "protocol", "policies", "suites", "done", "cells", "last_written"]
+    sound = [row for row in rows if "problem" not in row]
+    if sound:
+        print_table([row | {"policies": len(row["policies"])} for row in sound], columns)
+    for row in rows:
+        if "problem" in row:
+            print(f"cannot read: {row['problem']}")
+    if not rows:
+        print(f"no run directories in {folder}")
+
+
+@app.command("show")
+def show(run: RunFolder, json: Json = False) -> None:
+    """Show what a run holds: cells by policy, its protocol, versions, machine and commands.
+
+    Example: wambench runs show runs/quick
+    """
+    about = summary(run)
+    with Store.read(run) as store:
+        passport, invocations = store.passport(), store.invocations()
+        cells = store.cells()
+    ended: dict[str, Counter[str]] = {}
+    for known in cells:
+        ended.setdefault(known.cell.policy, Counter())[known.outcome or "missing"] += 1
+    kinds = ("success", "failure", "policy_error", "missing")
+    rows = [
+        {"policy": label, **{kind: found[kind] for kind in kinds}} for label, found in ended.items()
+    ]
+    if json:
+        content = passport.model_dump(mode="json") if passport else None
+        print_json(
+            {"run": str(run), **about, "outcomes": rows, "passport": content,
+             "invocations": [dict(row) for row in invocations]}
+        )  # fmt: skip
+        return
+    print(f"{run}: {about['done']} of {about['cells']} cells, protocol {about['protocol']}")
+    print_table(rows, ["policy", *kinds])
+    if passport is None:
+        print("no passport: no sweep got as far as opening a simulator")
+        return
+    print(f"passport {passport.id}")
+    for part, facts in passport.fingerprint.items():
+        print(f"  {part}: {', '.join(f'{name} {value}' for name, value in facts.items())}")
+    for name in ("wambench", "commit", "python", "machine", "cpu"):
+        print(f"  {name}: {passport.info.get(name, 'not recorded')}")
+    for row in invocations:
+        print(f"  {row['started_at']}: {row['command'] or 'not recorded'}: {row['ended']}")
+
+
+def summary(run: Path) -> dict[str, Any]:
+    """One run in a few values; UserError if it cannot be read."""
+    with Store.read(run) as store:
+        cells = store.cells()
+        invocations = store.invocations()
+    return {
+        "protocol": ", ".join(sorted({known.cell.protocol for known in cells})),
+        "policies": list(dict.fromkeys(known.cell.policy for known in cells)),
+        "suites": ", ".join(sorted({known.cell.suite for known in cells})),
+        "done": sum(known.outcome is not None for known in cells),
+        "cells": len(cells),
+        "last_written": invocations[-1]["started_at"] if invocations else "",
+    }
