@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ import typer
 from pydantic import ValidationError
 
 from analysis.report import data, page, strips
+from analysis.report.changes import changes
 from analysis.report.sheets import write_sheets
 from analysis.report.tables import PolicyRow, Tables
 from wambench.cli.output import Json, print_json, print_table
@@ -30,6 +31,13 @@ def command(
         Path | None,
         typer.Option("--tables", help="Folder for the tables as CSV, LaTeX and Markdown."),
     ] = None,
+    other: Annotated[
+        Path | None, typer.Option("--compare", help="Another run: say what changed since.")
+    ] = None,
+    allow_mismatch: Annotated[
+        list[str] | None,
+        typer.Option(help="Compare although this passport field differs; it leaves a footnote."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a run as one self-contained HTML page, and print its success rates.
@@ -40,9 +48,13 @@ def command(
     with Store.read(run) as store:
         store.connection.execute("BEGIN")  # one moment of the run, though a sweep may be writing
         tables = data.collect(store)
+        if other is not None:
+            with Store.read(other) as then:
+                found = changes(store, then, allow_mismatch or ())
+            tables = replace(tables, changes=found)
         _check_writable(file)
         film, problems = _strips(store, tables)
-    again = _again(run, out)
+    again = _again(run, out, other, allow_mismatch or ())
     _write(file, page.render(tables, film, problems, again))
     written = write_sheets(tables, sheets, again) if sheets else []
     if json:
@@ -81,10 +93,12 @@ def _strips(store: Store, tables: Tables) -> tuple[Sequence[strips.Strip], Seque
     return film, problems
 
 
-def _again(run: Path, out: Path | None) -> str:
+def _again(run: Path, out: Path | None, other: Path | None, allowed: Sequence[str]) -> str:
     """Spell the command that makes this page again."""
     parts = ["wambench", "report", str(run)]
-    return shlex.join(parts if out is None else [*parts, "--out", str(out)])
+    parts += [] if out is None else ["--out", str(out)]
+    parts += [] if other is None else ["--compare", str(other)]
+    return shlex.join([*parts, *(f"--allow-mismatch={name}" for name in allowed)])
 
 
 def _summary(row: PolicyRow) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.pairing import Comparison
+from analysis.report.changes import Changes
 from analysis.report.conditions import ConditionRow
 from analysis.report.learning import Age
 from analysis.report.score import Score
@@ -123,3 +124,4 @@ class Tables:
     faults: Sequence[FaultRow]
     passport: Passport | None
     invocations: Sequence[Mapping[str, Any]]
+    changes: Changes | None = None  # since another run, if one was named
