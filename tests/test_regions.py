@@ -84,7 +84,6 @@ def test_regions_are_where_the_frames_show_them(task: str) -> None:
 
 FACTS = """
 import json, sys
-import mujoco
 import numpy as np
 from wambench import plugins
 suite = plugins.make_suite("libero_goal")

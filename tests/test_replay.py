@@ -13,9 +13,7 @@ import pytest
 
 from tests.conftest import CommandLine
 from tests.running import wambench as run_wambench
-from wambench import plugins
-from wambench.cells import simulator_seed
-from wambench.protocols import Protocol
+from tests.test_libero import in_process
 from wambench.store import STORE_NAME, Store, lighten
 from wambench.trace import Trace
 
@@ -53,6 +51,26 @@ def test_a_course_that_was_tampered_with_is_found_out(copy: Path) -> None:
     assert "the policy acts otherwise" in ended.stdout
 
 
+DRAWN = """
+import json, sys
+import numpy as np
+from pathlib import Path
+from wambench import plugins
+from wambench.cells import simulator_seed
+from wambench.protocols import Protocol
+from wambench.store import Store
+with Store.read(Path(sys.argv[1])) as store:
+    trace, passport = store.trace(sys.argv[2]), store.passport()
+suite = plugins.make_suite("libero_object")
+simulator = suite.open(suite.tasks()[2], "exact")
+simulator.reset(0, simulator_seed(Protocol.model_validate(passport.protocol), 0))
+cameras, steps = suite.spec.cameras, json.loads(sys.argv[3])
+drawn = [simulator.draw(trace.snapshots[step], cameras, (96, 96)) for step in steps]
+np.save(sys.argv[4], np.stack([np.concatenate([d[c] for c in cameras], axis=1) for d in drawn]))
+print(json.dumps(len(trace.snapshots)))
+"""
+
+
 def test_a_film_shows_every_step(small_run: Path, tmp_path: Path, wambench: CommandLine) -> None:
     which = ("--policy", "expert", "--suite", "libero_object", "--task", 2, "--init", 0)
     ended = wambench("video", small_run, *which, "--out", tmp_path / "films", "--size", 96)
@@ -66,18 +84,13 @@ def test_a_film_shows_every_step(small_run: Path, tmp_path: Path, wambench: Comm
             one for one in store.cells()
             if (one.cell.policy, one.cell.task_index, one.cell.init_state) == ("expert", 2, 0)
         )  # fmt: skip
-        trace, passport = store.trace(known.cell.key), store.passport()
-    assert passport is not None and len(frames) == (known.steps or 0) + 1
+    steps = [0, len(frames) // 2, len(frames) - 1]
+    arguments = (str(small_run), known.cell.key, json.dumps(steps), str(tmp_path / "drawn.npy"))
+    assert in_process(DRAWN, *arguments) == len(frames) == (known.steps or 0) + 1
     assert {frame.shape for frame in frames} == {(96, 2 * 96, 3)}
-    suite = plugins.make_suite("libero_object")
-    simulator = suite.open(suite.tasks()[2], "exact")
-    simulator.reset(0, simulator_seed(Protocol.model_validate(passport.protocol), 0))
-    for step in (0, len(frames) // 2, len(frames) - 1):
-        drawn = simulator.draw(trace.snapshots[step], suite.spec.cameras, (96, 96))
-        expected = np.concatenate([drawn[camera] for camera in suite.spec.cameras], axis=1)
+    for step, expected in zip(steps, np.load(tmp_path / "drawn.npy"), strict=True):
         gap = np.abs(frames[step].astype(float) - expected).mean()
         assert gap < 4, "what compression may cost"
-    simulator.close()
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def test_a_shipped_file_is_small_and_says_how_it_was_made(name: str) -> None:
 
 
 def test_all_were_trained_alike() -> None:
+    assert set(SHIPPED) == set(NANO)
     facts = [training_facts(WEIGHTS / f"{name}.safetensors") for name in SHIPPED]
     for same in ("steps", "step", "batch_size", "samples", "seed", "episodes", "data_hash"):
         assert len({one[same] for one in facts}) == 1, same
