@@ -23,6 +23,12 @@ CODEC = "libx264"
 QUALITY = {"crf": "18", "preset": "medium"}  # what the eye takes for lossless
 
 
+def film_name(cell: Cell) -> str:
+    """Name of the file that holds an episode's film."""
+    name = f"{cell.policy}-{cell.suite}-{cell.task_index}-{cell.init_state}-{cell.seed}"
+    return f"{name.replace('/', '_').replace(' ', '_')}.mp4"
+
+
 def write_film(path: Path, frames: Iterator[NDArray[np.uint8]], fps: float) -> int:
     """Encode frames uint8 [H, W, 3] (H and W even) as H.264 in MP4; returns how many there were."""
     first = next(frames)

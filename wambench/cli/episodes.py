@@ -76,7 +76,7 @@ def video(
     Example: wambench video runs/quick --policy random --task 2 --out films --size 512
     """
     from wambench import plugins
-    from wambench.video import film_episode
+    from wambench.video import film_episode, film_name
 
     if size % 2:
         raise UserError(f"--size {size} is odd, which H.264 cannot hold; give {size + 1}")
@@ -95,8 +95,7 @@ def video(
         for one in chosen:
             cell = one.cell
             cameras = camera or plugins.make_suite(cell.suite).spec.cameras
-            name = f"{cell.policy}-{cell.suite}-{cell.task_index}-{cell.init_state}-{cell.seed}"
-            path = out / f"{name.replace('/', '_').replace(' ', '_')}.mp4"
+            path = out / film_name(cell)
             snapshots = store.trace(cell.key).snapshots
             frames = film_episode(path, cell, rules, snapshots, cameras, size, rendering)
             written.append({"film": str(path), "outcome": one.outcome, "frames": frames})
