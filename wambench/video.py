@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 import av
 import numpy as np
@@ -23,6 +23,45 @@ CODEC = "libx264"
 QUALITY = {"crf": "18", "preset": "medium"}  # what the eye takes for lossless
 
 
+class Film:
+    """An H.264 film in MP4 that is being written; as a context manager.
+
+    Args:
+        path: the file.
+        size: (height, width) in pixels, both even.
+        fps: frames a second.
+        encoding: options of the encoder.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        size: tuple[int, int],
+        fps: float,
+        encoding: Mapping[str, str] = QUALITY,
+    ) -> None:
+        self._container = av.open(str(path), "w")
+        rate = Fraction(fps).limit_denominator(1000)
+        stream = self._container.add_stream(CODEC, rate=rate, options=dict(encoding))
+        self._stream = cast(av.VideoStream, stream)
+        self._stream.height, self._stream.width, self._stream.pix_fmt = *size, "yuv420p"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def add(self, frame: NDArray[np.uint8]) -> None:
+        """Append a frame uint8 [H, W, 3]."""
+        picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+        self._container.mux(self._stream.encode(picture))
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._container.mux(self._stream.encode())
+        finally:
+            self._container.close()
+
+
 def film_name(cell: Cell) -> str:
     """Name of the file that holds an episode's film."""
     name = f"{cell.policy}-{cell.suite}-{cell.task_index}-{cell.init_state}-{cell.seed}"
@@ -33,14 +72,10 @@ def write_film(path: Path, frames: Iterator[NDArray[np.uint8]], fps: float) -> i
     """Encode frames uint8 [H, W, 3] (H and W even) as H.264 in MP4; returns how many there were."""
     first = next(frames)
     count = 0
-    with av.open(str(path), "w") as container:
-        rate = Fraction(fps).limit_denominator(1000)
-        stream = cast(av.VideoStream, container.add_stream(CODEC, rate=rate, options=QUALITY))
-        stream.height, stream.width, stream.pix_fmt = *first.shape[:2], "yuv420p"
+    with Film(path, (first.shape[0], first.shape[1]), fps) as film:
         for frame in itertools.chain([first], frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            film.add(frame)
             count += 1
-        container.mux(stream.encode())
     return count
 
 
