@@ -13,7 +13,7 @@ from typing import Any
 import typer
 
 from wambench import plugins
-from wambench.cli import audit, doctor, episodes, inventory, listing, runs, sweep
+from wambench.cli import audit, doctor, episodes, exporting, inventory, listing, runs, sweep
 from wambench.errors import UserError
 
 # Typer carries click's exceptions under a private name; all of a user's mistakes share this base.
@@ -30,7 +30,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": sweep.sweep,
     "merge": runs.merge,
-    "export": runs.export,
+    "export": exporting.export,
     "replay": episodes.replay,
     "video": episodes.video,
     "suites": listing.suites,
