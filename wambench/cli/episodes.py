@@ -12,7 +12,6 @@ from wambench.cli.output import Json, print_json, print_table
 from wambench.cli.runs import RunFolder
 from wambench.cli.selecting import InitState, Policy, Seed, SuiteName, TaskNumber, Wanted
 from wambench.errors import UserError
-from wambench.protocols import Protocol
 from wambench.store import Store
 from wambench.sweep.progress import Reporter
 
@@ -83,9 +82,7 @@ def video(
     written = []
     with Store.read(run) as store:
         chosen = Wanted(policy, suite, task, init, seed).of(store)[:most]
-        passport = store.passport()
-        assert passport is not None  # an episode has one
-        rules = Protocol.model_validate(passport.protocol)
+        rules = store.protocol()
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import ValidationError
-
 from wambench import plugins
 from wambench.cells import Cell
 from wambench.contract import Frozen, SuiteSpec
@@ -89,7 +87,7 @@ def plan(store: Store, chosen: Sequence[StoredCell], outcome: Outcome, look: Loo
             "there is nothing to export"
         )
     store.trace(kept[0].cell.key)  # a light run has none: say so before anything is made
-    rules = _rules(store)
+    rules = store.protocol()
     rendering = look.rendering or rules.rendering
     specs = _specs(kept, look, rendering)
     tasks = _tasks(kept)
@@ -116,18 +114,6 @@ def plan(store: Store, chosen: Sequence[StoredCell], outcome: Outcome, look: Loo
 
 def _wanted(one: StoredCell, outcome: Outcome) -> bool:
     return outcome == "all" or (one.outcome == "success") == (outcome == "success")
-
-
-def _rules(store: Store) -> Protocol:
-    passport = store.passport()
-    assert passport is not None  # an episode has one
-    try:
-        return Protocol.model_validate(passport.protocol)
-    except ValidationError:
-        raise UserError(
-            f"{str(store.folder)!r}: another version of wambench wrote this run's protocol; "
-            "export with that version, or sweep again"
-        ) from None
 
 
 def _specs(kept: Sequence[StoredCell], look: Look, rendering: str) -> list[SuiteSpec]:

@@ -19,11 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import ValidationError
+
 from wambench.cells import Cell, PolicyChoice
 from wambench.contract import PolicySpec
 from wambench.episode import EpisodeRecord
-from wambench.errors import UserError
+from wambench.errors import UserError, one_line
 from wambench.passport import Passport
+from wambench.protocols import Protocol
 from wambench.store import schema
 from wambench.trace import Trace
 
@@ -214,18 +217,39 @@ class Store:
             "SELECT json FROM passports JOIN meta ON meta.value = passports.id "
             "WHERE meta.name = 'passport'"
         ).fetchone()
-        return Passport.model_validate_json(row[0]) if row else None
+        with self._this_version("passport"):
+            return Passport.model_validate_json(row[0]) if row else None
+
+    def protocol(self) -> Protocol:
+        """The run's protocol; UserError if it has none, or one of another version of wambench."""
+        passport = self.passport()
+        if passport is None:
+            raise UserError(f"{str(self.folder)!r} has no passport: no sweep got past its start")
+        with self._this_version("protocol"):
+            return Protocol.model_validate(passport.protocol)
 
     def policies(self) -> Mapping[str, tuple[PolicyChoice, PolicySpec]]:
         """Label -> choice and spec as they were at the last sweep."""
         rows = self._db.execute("SELECT label, name, options, spec FROM policies ORDER BY rowid")
-        return {
-            label: (
-                PolicyChoice(label, name, json.loads(options)),
-                PolicySpec.model_validate_json(spec),
-            )
-            for label, name, options, spec in rows
-        }
+        with self._this_version("policies"):
+            return {
+                label: (
+                    PolicyChoice(label, name, json.loads(options)),
+                    PolicySpec.model_validate_json(spec),
+                )
+                for label, name, options, spec in rows
+            }
+
+    @contextlib.contextmanager
+    def _this_version(self, what: str) -> Iterator[None]:
+        """Turn records that this version does not know into one line."""
+        try:
+            yield
+        except ValidationError as error:
+            raise UserError(
+                f"another version of wambench wrote the {what} of {str(self.folder)!r} "
+                f"({one_line(error)}); read it with that version"
+            ) from None
 
     def cells(self) -> Sequence[StoredCell]:
         """All current cells in canonical order (policy, suite, task, init state, seed)."""
@@ -317,7 +341,7 @@ def _check_version(folder: Path, connection: sqlite3.Connection) -> bool:
     if found is None or found[0] != str(schema.VERSION):
         raise UserError(
             f"{str(folder)!r} holds a store of version {found[0] if found else 'unknown'}, "
-            f"this wambench writes version {schema.VERSION}; choose another --out"
+            f"this wambench knows version {schema.VERSION}; use the other, or choose another --out"
         )
     return True
 
