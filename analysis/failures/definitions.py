@@ -63,8 +63,8 @@ def _cm(metres: float) -> str:
 DEFINITIONS: Mapping[Label, str] = {
     "never approached": f"the fingers never came within {_cm(T.approach_m)} of what the task wants "
     "moved, and nothing below happened",
-    "missed grasp": f"they did, but never lifted it by {_cm(T.lift_m)} (or moved a drawer, door or "
-    "knob to its goal)",
+    "missed grasp": "the fingers came to what the task wants moved, but never lifted it by "
+    f"{_cm(T.lift_m)} (or moved a drawer, door or knob to its goal)",
     "dropped": f"it was lifted and then fell by {_cm(T.fall_m)} or more, not onto its place",
     "wrong object": "the fingers closed on something else first, and never lifted the right thing",
     "wrong place": f"it was put down more than {_cm(T.at_place_m)} from where it belongs",
