@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.report.tables import PolicyRow
+from analysis.stopping import terms
 from wambench.passport import Passport
+from wambench.stopping import Stopping
 from wambench.store import StoredCell
 
 FAITHFUL = ("equal", "none shipped")  # verdicts of a golden frame that need no warning
 
 
-def notices(cells: Sequence[StoredCell], passport: Passport | None) -> list[str]:
-    """List what is wrong or unusual with a run; empty for a complete and uniform one."""
+def notices(
+    cells: Sequence[StoredCell], passport: Passport | None, stopping: Stopping | None = None
+) -> list[str]:
+    """List what is wrong or unusual with a run; empty for a complete and uniform one.
+
+    ``stopping``: the rule that the sweep was run under, if it was.
+    """
     found = []
     missing = sum(stored.outcome is None for stored in cells)
     if missing == len(cells):
@@ -26,7 +33,11 @@ def notices(cells: Sequence[StoredCell], passport: Passport | None) -> list[str]
             "infrastructure). No rate counts them, so rates of two policies may be of different "
             "episodes."
         )
-    if not _same_cells(cells):
+    if stopping is not None:
+        found += _ended_early(stopping)
+    # Cells of a policy that the rule stopped are fewer, which the notice says.
+    rest = [one for one in cells if stopping is None or one.cell.policy not in stopping.left]
+    if not _same_cells(rest):
         found.append(
             "The policies were not given the same cells, so their rates are not of the same "
             "episodes. Compare them task by task."
@@ -72,6 +83,36 @@ def tracks(policies: Sequence[PolicyRow]) -> str:
     return f"Compared here: {'; '.join(parts)}." + (closing if silent else "")
 
 
+def _ended_early(record: Stopping) -> list[str]:
+    """What the rule did, and what that means for figures that take episodes as fixed beforehand."""
+    total, found = len(record.rounds.order), terms(record)
+    if not record.left and found is None:
+        return []
+    by_rounds: dict[int, list[str]] = {}
+    for label, left in record.left.items():
+        by_rounds.setdefault(left.rounds, []).append(label)
+    ended = "; ".join(
+        f"{', '.join(labels)} after {rounds} of {total} rounds"
+        for rounds, labels in sorted(by_rounds.items())
+    )
+    said = f"Ended early, as was settled before the first episode: {ended}." if ended else ""
+    if found is not None:
+        count = len(found.pairs)
+        said += (
+            f" {'This comparison' if count == 1 else f'{count} comparisons'} could end at any "
+            "round (one cell of every task) at which it was decided: by a test that may be looked "
+            f"at after every round, {100 * found.confidence:g} % sure that no better or worse is "
+            f"wrong, and {100 * found.power:g} % that a difference of {100 * found.effect:g} points "
+            "would have been found. Their verdicts and p are that test's."
+        )
+    caution = (
+        "Rates, differences, their intervals and ranks of policies that ended early take the "
+        "number of episodes as fixed beforehand: they describe what was seen, and tend to show "
+        "policies further apart than they are."
+    )
+    return [said.strip(), *([caution] if record.left else [])]
+
+
 def _same_cells(cells: Sequence[StoredCell]) -> bool:
     given: dict[str, set[tuple[str, int, int, int]]] = {}
     for stored in cells:
@@ -79,4 +120,4 @@ def _same_cells(cells: Sequence[StoredCell]) -> bool:
         given.setdefault(cell.policy, set()).add(
             (cell.suite, cell.task_index, cell.init_state, cell.seed)
         )
-    return len({frozenset(places) for places in given.values()}) == 1
+    return len({frozenset(places) for places in given.values()}) <= 1

@@ -12,9 +12,11 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from analysis.report import data, page, strips
+from analysis.report import data, gallery, page, strips, study
 from analysis.report.changes import changes
+from analysis.report.page import Pictures
 from analysis.report.sheets import write_sheets
+from analysis.report.strips import Shot
 from analysis.report.tables import PolicyRow, Tables
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError
@@ -38,6 +40,10 @@ def command(
         list[str] | None,
         typer.Option(help="Compare although this passport field differs; it leaves a footnote."),
     ] = None,
+    attention: Annotated[
+        Path | None,
+        typer.Option(help="A folder of wambench attention: show what policies read."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a run as one self-contained HTML page, and print its success rates.
@@ -52,11 +58,21 @@ def command(
             with Store.read(other) as then:
                 found = changes(store, then, allow_mismatch or ())
             tables = replace(tables, changes=found)
+        if attention is not None:
+            labels = [row.policy for row in tables.policies]
+            tables = replace(tables, attention=study.read(attention, labels, tables.passport))
         _check_writable(file)
-        film, problems = _strips(store, tables)
-    again = _again(run, out, other, allow_mismatch or ())
-    _write(file, page.render(tables, film, problems, again))
-    written = write_sheets(tables, sheets, again) if sheets else []
+        pictures = _pictures(store, tables, run, file)
+    same = _spelt(run, other, allow_mismatch or (), attention)
+    commands = page.Commands(
+        page=shlex.join([*same, *([] if out is None else ["--out", str(out)])]),
+        tables=shlex.join([*same, "--tables", "tables"]),
+        run=shlex.quote(str(run)),
+    )
+    _write(file, page.render(tables, pictures, commands))
+    written = (
+        write_sheets(tables, sheets, shlex.join([*same, "--tables", str(sheets)])) if sheets else []
+    )
     if json:
         print_json({"page": str(file)} | as_json(tables))
         return
@@ -72,33 +88,56 @@ def as_json(tables: Tables) -> dict[str, Any]:
     return asdict(tables) | {"passport": passport}
 
 
-def _strips(store: Store, tables: Tables) -> tuple[Sequence[strips.Strip], Sequence[str]]:
-    if tables.passport is None or tables.missing == tables.cells:
-        return [], ["no episode has finished"]
-    order = [row.policy for row in tables.policies]
-    chosen = sorted(
-        strips.choose(store.cells(), order[0]),
-        key=lambda stored: (order.index(stored.cell.policy), stored.outcome != "success"),
+def _pictures(store: Store, tables: Tables, run: Path, file: Path) -> Pictures:
+    """Draw whole episodes and failing moments, and fetch the figures of the study."""
+    figures, left = study.figures(tables.attention) if tables.attention else ([], [])
+    leaf = Path(tables.attention.folder, "attention.html") if tables.attention else None
+    drawn = Pictures(
+        figures=figures,
+        figures_left_out=left,
+        study_page=gallery.link(leaf, file) if leaf else "",
     )
+    if tables.passport is None or tables.missing == tables.cells:
+        return replace(drawn, problems=["no episode has finished"])
     try:
         rules = Protocol.model_validate(tables.passport.protocol)
     except ValidationError:
-        return [], ["another version of wambench wrote this run's protocol"]
+        return replace(drawn, problems=["another version of wambench wrote this run's protocol"])
+    order = [row.policy for row in tables.policies]
+    cells = store.cells()
+    chosen = sorted(
+        strips.choose(cells, order[0]),
+        key=lambda stored: (order.index(stored.cell.policy), stored.outcome != "success"),
+    )
+    whole = chosen[: strips.MOST]
+    failed = gallery.choose(tables, cells, whole, min(gallery.MOST, strips.MOST - len(whole)))
+    shots = [Shot(stored) for stored in whole]
+    shots += [Shot(stored, found.step) for stored, found in failed]
     try:
-        film, problems = strips.draw(store, chosen[: strips.MOST], rules)
+        film, problems = strips.draw(store, shots, rules)
     except UserError as error:  # a run without the courses of its episodes
-        return [], [str(error)]
-    if len(chosen) > strips.MOST:
-        problems.append(f"only the first {strips.MOST} of {len(chosen)} episodes are drawn")
-    return film, problems
+        film, problems = [None] * len(shots), [str(error)]
+    if len(chosen) > len(whole):
+        problems.append(f"only the first {len(whole)} of {len(chosen)} episodes are drawn")
+    return replace(
+        drawn,
+        film=[strip for strip in film[: len(whole)] if strip],
+        gallery=[
+            gallery.example(stored, found, strip, run, file)
+            for (stored, found), strip in zip(failed, film[len(whole) :], strict=True)
+        ],
+        problems=problems,
+    )
 
 
-def _again(run: Path, out: Path | None, other: Path | None, allowed: Sequence[str]) -> str:
-    """Spell the command that makes this page again."""
+def _spelt(
+    run: Path, other: Path | None, allowed: Sequence[str], attention: Path | None
+) -> list[str]:
+    """Spell the command again, without what it writes to."""
     parts = ["wambench", "report", str(run)]
-    parts += [] if out is None else ["--out", str(out)]
     parts += [] if other is None else ["--compare", str(other)]
-    return shlex.join([*parts, *(f"--allow-mismatch={name}" for name in allowed)])
+    parts += [f"--allow-mismatch={name}" for name in allowed]
+    return parts + ([] if attention is None else ["--attention", str(attention)])
 
 
 def _summary(row: PolicyRow) -> dict[str, str]:

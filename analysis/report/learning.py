@@ -86,7 +86,7 @@ def draw(found: Mapping[str, Sequence[Age]]) -> str:
             places += x
             axes.vlines(
                 x, [100 * age.score.low for age in ages], [100 * age.score.high for age in ages],
-                color=pen.colour, alpha=0.3, linewidth=1,
+                color=pen.colour, linewidth=0.8,
             )  # fmt: skip
         drawing.logarithmic(axes, places)
         axes.set_ylim(0, 102)

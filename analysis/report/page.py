@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -11,8 +12,10 @@ from markupsafe import Markup
 
 from analysis.report import caveats, learning, pareto, ranking
 from analysis.report.conditions import equality
+from analysis.report.gallery import Example
 from analysis.report.score import Score
 from analysis.report.strips import Strip
+from analysis.report.study import MEASURES, Figure, Scored
 from analysis.report.tables import EffortRow, Tables
 from analysis.report.verdicts import sentences
 from wambench.protocols import Protocol
@@ -21,16 +24,37 @@ OUTCOMES = {"success": "success", "failure": "failure", "policy_error": "policy 
 NOTHING = "–"
 
 
-def render(tables: Tables, film: Sequence[Strip], problems: Sequence[str], again: str) -> str:
-    """Return the page.
+@dataclass(frozen=True)
+class Pictures:
+    """What is drawn beside the tables.
 
-    Args:
-        tables: the run.
-        film: strips to show, in this order.
-        problems: why strips are lacking, a line each.
-        again: the command that makes this page.
-
+    Attributes:
+        film: whole episodes, in the order to show.
+        gallery: failing moments, policy by policy.
+        problems: why some of both are lacking, a line each.
+        figures, figures_left_out: of an attention study.
+        study_page: where the study can be leafed through, seen from the page.
     """
+
+    film: Sequence[Strip] = ()
+    gallery: Sequence[Example] = ()
+    problems: Sequence[str] = ()
+    figures: Sequence[Figure] = ()
+    figures_left_out: Sequence[str] = ()
+    study_page: str = ""
+
+
+@dataclass(frozen=True)
+class Commands:
+    """What a reader types: for this page, for its tables as files, and the run in any other."""
+
+    page: str
+    tables: str
+    run: str
+
+
+def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
+    """Return the page."""
     environment = Environment(
         loader=PackageLoader("analysis.report", ""),
         autoescape=True,
@@ -58,11 +82,13 @@ def render(tables: Tables, film: Sequence[Strip], problems: Sequence[str], again
         pareto={track: Markup(drawn) for track, drawn in _pareto(tables).items()},
         learning=Markup(learning.draw(tables.learning)) if tables.learning else "",
         stages=stages(tables.effort),
-        film=film,
+        pictures=pictures,
+        examples=_by_policy(pictures.gallery),
+        measures=MEASURES,
+        read=_read(tables),
         instructions={(row.suite, row.task): row.instruction for row in tables.by_task},
         outcomes=OUTCOMES,
-        problems=problems,
-        again=again,
+        commands=commands,
         nothing=NOTHING,
         protocol_fields=_protocol_fields(tables),
         probes=tables.passport.info.get("probes", {}) if tables.passport else {},
@@ -98,6 +124,21 @@ def stages(effort: Sequence[EffortRow]) -> list[str]:
         for stage, time in row.stages.items():
             sums[stage] = sums.get(stage, 0.0) + time.seconds_per_episode
     return sorted(sums, key=lambda stage: (stage != "total", -sums[stage]))
+
+
+def _by_policy(gallery: Sequence[Example]) -> Mapping[str, Sequence[Example]]:
+    found: dict[str, list[Example]] = {}
+    for one in gallery:
+        found.setdefault(one.found.policy, []).append(one)
+    return found
+
+
+def _read(tables: Tables) -> Mapping[str, Mapping[str, Mapping[str, Scored]]]:
+    """Measure -> arm -> region -> score, of the attention study."""
+    found: dict[str, dict[str, dict[str, Scored]]] = {}
+    for row in tables.attention.scores if tables.attention else ():
+        found.setdefault(row.measure, {}).setdefault(row.arm, {})[row.region] = row
+    return found
 
 
 def _tasks(tables: Tables) -> Mapping[str, Mapping[int, tuple[str, Mapping[str, Score]]]]:

@@ -23,9 +23,18 @@ from wambench.protocols import Protocol
 from wambench.store import Store, StoredCell
 
 FRAMES = 6
+APART_S = 0.5  # between frames around a moment
 SIZE = (128, 128)  # (height, width) of a frame
 MOST = 60  # strips; keeps the page below 5 MB
 TASK_SECONDS = 120  # a simulator that takes longer to draw one task has hung
+
+
+@dataclass(frozen=True)
+class Shot:
+    """An episode to draw: around a control step, or the whole of it."""
+
+    episode: StoredCell
+    around: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,9 @@ class Strip:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """One episode to draw; travels to the drawing process."""
+    """One strip to draw; travels to the drawing process."""
 
+    number: int  # of the shot
     cell: Cell
     snapshots: NDArray[np.float64]  # [FRAMES, n]
 
@@ -73,37 +83,54 @@ def choose(cells: Sequence[StoredCell], best: str) -> list[StoredCell]:
 
 
 def draw(
-    store: Store, chosen: Sequence[StoredCell], rules: Protocol
-) -> tuple[list[Strip], list[str]]:
-    """Draw the chosen episodes; returns strips in the given order, and why any are lacking."""
-    steps: dict[str, list[int]] = {}
+    store: Store, shots: Sequence[Shot], rules: Protocol
+) -> tuple[list[Strip | None], list[str]]:
+    """Draw what is asked for; returns a strip for each shot, and why any are lacking."""
+    steps: list[Sequence[int]] = []
     groups: dict[tuple[str, int], list[_Wanted]] = {}
-    for stored in chosen:
-        snapshots = store.trace(stored.cell.key).snapshots
-        # A policy that failed at once has fewer moments than a strip has places.
-        moments = sorted({round(t) for t in np.linspace(0, len(snapshots) - 1, FRAMES)})
-        steps[stored.cell.key] = moments
-        groups.setdefault((stored.cell.suite, stored.cell.task_index), []).append(
-            _Wanted(stored.cell, snapshots[moments])
+    for number, shot in enumerate(shots):
+        cell = shot.episode.cell
+        snapshots = store.trace(cell.key).snapshots
+        steps.append(_moments(shot, len(snapshots) - 1))
+        groups.setdefault((cell.suite, cell.task_index), []).append(
+            _Wanted(number, cell, snapshots[steps[-1]])
         )
     frames, problems = _draw_groups(list(groups.values()), rules)
     return [
-        Strip(stored, steps[stored.cell.key], frames[stored.cell.key])
-        for stored in chosen
-        if stored.cell.key in frames
+        Strip(shot.episode, steps[number], frames[number]) if number in frames else None
+        for number, shot in enumerate(shots)
     ], problems
+
+
+def _moments(shot: Shot, last: int) -> list[int]:
+    """Control steps, at most FRAMES; a policy that failed at once has fewer.
+
+    Around a moment: one second before it to one after, and the end.
+    """
+    if shot.around is None:
+        return sorted({round(t) for t in np.linspace(0, last, FRAMES)})
+    try:
+        hz = plugins.make_suite(shot.episode.cell.suite).spec.control_hz
+    except Exception:  # whatever is wrong with the suite, drawing will say so
+        hz = 20.0
+    apart = max(1, round(APART_S * hz))
+    start = min(max(shot.around - 2 * apart, 0), max(last - (FRAMES - 2) * apart, 0))
+    near = [start + number * apart for number in range(FRAMES - 1)]
+    # Near either end of the episode the moment is not in the middle; it must be seen all the same.
+    near[int(np.argmin([abs(step - shot.around) for step in near]))] = shot.around
+    return sorted({min(step, last) for step in (*near, last)})
 
 
 def _draw_groups(
     groups: Sequence[Sequence[_Wanted]], rules: Protocol
-) -> tuple[Mapping[str, list[bytes]], list[str]]:
-    """Cell key -> frames, and one line for each task that could not be drawn."""
+) -> tuple[Mapping[int, list[bytes]], list[str]]:
+    """Number of the shot -> frames, and one line for each task that could not be drawn."""
     if not groups:
         return {}, []
     spawn = multiprocessing.get_context("spawn")
     workers = min(2, len(groups), os.cpu_count() or 1)
     strangers = set(multiprocessing.active_children())
-    frames: dict[str, list[bytes]] = {}
+    frames: dict[int, list[bytes]] = {}
     problems = []
     with ProcessPoolExecutor(workers, spawn, max_tasks_per_child=1) as pool:
         futures = {pool.submit(_draw_task, group, rules): group[0].cell for group in groups}
@@ -124,7 +151,7 @@ def _draw_groups(
     return frames, problems
 
 
-def _draw_task(group: Sequence[_Wanted], rules: Protocol) -> dict[str, list[bytes]]:
+def _draw_task(group: Sequence[_Wanted], rules: Protocol) -> dict[int, list[bytes]]:
     """Draw episodes of one task, in a process that has opened no other."""
     first = group[0].cell
     suite = plugins.make_suite(first.suite)
@@ -141,7 +168,7 @@ def _draw_task(group: Sequence[_Wanted], rules: Protocol) -> dict[str, list[byte
             simulator_seed(rules, wanted.cell.init_state),
             seed_once_per_task=rules.simulator_seeding == "once_per_task",
         )
-        drawn[wanted.cell.key] = [
+        drawn[wanted.number] = [
             _jpeg(simulator.draw(snapshot, [camera], SIZE)[camera]) for snapshot in wanted.snapshots
         ]
     simulator.close()

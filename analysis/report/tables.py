@@ -15,6 +15,7 @@ from analysis.report.changes import Changes
 from analysis.report.conditions import ConditionRow
 from analysis.report.learning import Age
 from analysis.report.score import Score
+from analysis.report.study import Study
 from analysis.report.taxonomy import Taxonomy
 from analysis.report.variants import VariantRow
 from analysis.statistics import Interval, Ranks
@@ -125,3 +126,4 @@ class Tables:
     passport: Passport | None
     invocations: Sequence[Mapping[str, Any]]
     changes: Changes | None = None  # since another run, if one was named
+    attention: Study | None = None  # beside the run, if one was named

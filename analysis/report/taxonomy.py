@@ -14,20 +14,30 @@ SAVED = "failures.json"  # in the run directory
 
 
 @dataclass(frozen=True)
+class Failed:
+    """One episode: what went wrong, after how many control steps, and a line of evidence."""
+
+    key: str  # of its cell
+    policy: str
+    kind: str
+    step: int
+    evidence: str
+
+
+@dataclass(frozen=True)
 class Taxonomy:
     """Kinds of failure of a run.
 
     Attributes:
         counts: kind -> policy -> episodes; kinds that do not occur are left out.
         definitions: kind -> what it means, with its numbers.
-        examples: kind -> one episode of it, and the evidence.
-        explained, failed: episodes that are in the table, and that it should have.
+        episodes: all that were explained, in canonical order.
+        failed: how many there should be.
     """
 
     counts: Mapping[str, Mapping[str, int]]
     definitions: Mapping[str, str]
-    examples: Mapping[str, str]
-    explained: int
+    episodes: Sequence[Failed]
     failed: int
 
 
@@ -37,22 +47,22 @@ def taxonomy(store: Store, cells: Sequence[StoredCell]) -> Taxonomy | None:
     Episodes that are not of this run's present cells are left out: they were explained before the
     run was extended.
     """
-    failed = {s.cell.key: s for s in cells if s.outcome in ("failure", "policy_error")}
+    failed = {s.cell.key for s in cells if s.outcome in ("failure", "policy_error")}
     try:
         content: Mapping[str, Any] = json.loads((store.folder / SAVED).read_text())
-        rows = [row for row in content["episodes"] if row["key"] in failed]
-        counts: dict[str, Counter[str]] = {label: Counter() for label in content["definitions"]}
-        examples: dict[str, str] = {}
-        for row in rows:
-            counts[row["label"]][row["policy"]] += 1
-            cell = failed[row["key"]].cell.describe()
-            examples.setdefault(row["label"], f"{cell}: {row['evidence']}")
+        counts: dict[str, Counter[str]] = {kind: Counter() for kind in content["definitions"]}
+        episodes = [
+            Failed(row["key"], row["policy"], row["label"], int(row["step"]), str(row["evidence"]))
+            for row in content["episodes"]
+            if row["key"] in failed
+        ]
+        for one in episodes:
+            counts[one.kind][one.policy] += 1
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return Taxonomy(
-        counts={label: dict(found) for label, found in counts.items() if found},
+        counts={kind: dict(found) for kind, found in counts.items() if found},
         definitions=content["definitions"],
-        examples=examples,
-        explained=len(rows),
+        episodes=episodes,
         failed=len(failed),
     )

@@ -8,8 +8,10 @@ from itertools import combinations
 
 from analysis.pairing import Comparison, by_policy, compare
 from analysis.statistics.verdicts import Kind
+from analysis.stopping import early_verdicts
 from wambench.cells import PolicyChoice
 from wambench.contract import PolicySpec
+from wambench.stopping import Stopping
 from wambench.store import StoredCell
 
 WORDS: Mapping[Kind, str] = {
@@ -46,10 +48,12 @@ def comparisons(
     choices: Mapping[str, PolicyChoice],
     specs: Mapping[str, PolicySpec],
     order: Sequence[str],
+    stopping: Stopping | None = None,
 ) -> Sequence[Comparison]:
     """Every two policies, learned ones first, on the cells that both finished.
 
-    Variants of one policy are left out: they are held against it alone.
+    Variants of one policy are left out: they are held against it alone. ``stopping``: the rule by
+    which the run was ended early, which then gives the verdicts on the pairs it touched.
     """
     labels = plainest(choices, order)
     learned = [label for label in labels if specs[label].track != "scripted"]
@@ -59,7 +63,8 @@ def comparisons(
         *((label, control) for label in learned for control in scripted),
         *combinations(scripted, 2),
     ]
-    return compare(by_policy(cells), pairs)
+    asked = by_policy(cells)
+    return compare(asked, pairs, judged=early_verdicts(stopping, asked, pairs))
 
 
 def sentences(found: Sequence[Comparison], order: Sequence[str]) -> Sequence[Sentence]:

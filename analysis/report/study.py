@@ -1,0 +1,215 @@
+"""An attention study beside a run: its scores as a table, its figures small enough for the page."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from analysis.attention.compare import arm_name
+from wambench.errors import UserError
+from wambench.passport import Passport
+
+MEASURES = {
+    "lift": "Lift: attention on a part of the picture over its share of the area; 1 is chance",
+    "auroc": "AUROC: how often a pixel inside is read more than one outside; 0.5 is chance",
+}
+BOUND = "oracle"  # a control that knows the answer; it would only stretch the table
+EVERYWHERE = "all cameras"
+FIGURES = {
+    "over-time": "What the action tokens of each policy read of {camera}, over one episode: orange "
+    "more than the mean image token, purple less",
+    "words": "How much is read of each word of the instruction",
+    "lift-{camera}": "Lift of every policy and control on {camera}, by part of the scene",
+    "blanking": "How much the action moves when the most read image tokens are painted over, "
+    "against as many at random",
+    "imagined-": "What {policy} reads of the present and of the frames it imagined",
+    "layers-": "What {policy} reads, flow step against layer",
+}
+"""Figures of a study in the order of the page, by how their names begin -> in words."""
+WIDTH = 1100  # pixels
+BUDGET_BYTES = 1_200_000  # of all figures together, so that the page stays below 5 MB
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Mean of one measure over episodes; without an interval where there are too few."""
+
+    arm: str
+    measure: str
+    region: str
+    mean: float
+    low: float | None
+    high: float | None
+    episodes: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """What ``wambench attention`` left in a folder.
+
+    Attributes:
+        folder: as it was named.
+        command: that made it.
+        camera: what is scored.
+        regions: name -> what it is.
+        scores: arms in the order to show, measure by measure.
+        notices: why it may not be about the policies of the run.
+    """
+
+    folder: str
+    command: str
+    camera: str
+    episodes: int
+    moments: int
+    regions: Mapping[str, str]
+    scores: Sequence[Scored]
+    notices: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One picture of the page; ``words`` says what it shows."""
+
+    name: str
+    words: str
+    width: int
+    height: int
+    uri: str
+
+
+def read(folder: Path, labels: Sequence[str], passport: Passport | None) -> Study:
+    """Read a study.
+
+    Args:
+        folder: that ``wambench attention`` wrote.
+        labels: policies of the run, in the order of the page.
+        passport: of the run.
+
+    Raises:
+        UserError: there is no finished study in the folder.
+    """
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+        means = pd.read_csv(folder / "means.csv", keep_default_na=False, na_values={
+            column: [""] for column in ("mean", "low", "high")
+        })  # fmt: skip
+        camera = _camera(means, manifest["files"])
+        return Study(
+            folder=str(folder),
+            command=manifest["command"],
+            camera=camera,
+            episodes=manifest["episodes"],
+            moments=manifest["moments"],
+            regions=manifest["regions"],
+            scores=list(_scores(means, camera, labels, list(manifest["regions"]))),
+            notices=_notices(manifest["policies"], labels, passport),
+        )
+    except OSError as error:
+        problem = f"{Path(error.filename).name}: {error.strerror}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        problem = "its manifest.json or means.csv cannot be read"
+    raise UserError(
+        f"--attention {str(folder)!r} is no finished study ({problem}); make it with "
+        f"wambench attention … --out {folder}"
+    ) from None
+
+
+def figures(study: Study) -> tuple[list[Figure], list[str]]:
+    """Pictures for the page, and the names of those that did not fit or cannot be read."""
+    shown: list[Figure] = []
+    left: list[str] = []
+    room = BUDGET_BYTES
+    for file, words in _files(study):
+        try:
+            with Image.open(file) as picture:
+                small = picture.convert("RGB")
+        except OSError:
+            left.append(file.name)
+            continue
+        small.thumbnail((WIDTH, 4 * WIDTH))
+        out = io.BytesIO()
+        small.save(out, "WEBP", quality=80, method=4)
+        content = base64.b64encode(out.getvalue()).decode()
+        if len(content) > room:
+            left.append(file.name)
+            continue
+        room -= len(content)
+        uri = f"data:image/webp;base64,{content}"
+        shown.append(Figure(file.stem, words, small.width, small.height, uri))
+    return shown, left
+
+
+def _files(study: Study) -> Iterator[tuple[Path, str]]:
+    """Every figure there is and what it shows, in the order of the page."""
+    for begin, words in FIGURES.items():
+        name = begin.format(camera=study.camera.replace(" ", "-"))
+        for file in sorted(Path(study.folder).glob(f"{name}*.png")):
+            if begin.endswith("-") or file.stem == name:
+                policy = file.stem.removeprefix(begin)
+                yield file, words.format(camera=study.camera, policy=policy)
+
+
+def _camera(means: pd.DataFrame, files: Sequence[str]) -> str:
+    """The camera of the figures: the one that the command prints."""
+    cameras = [name for name in means["camera"].unique() if f"lift-{name}.png" in files]
+    return cameras[0] if cameras else EVERYWHERE
+
+
+def _scores(
+    means: pd.DataFrame, camera: str, labels: Sequence[str], regions: Sequence[str]
+) -> Iterator[Scored]:
+    """Policies as in the run, each before its controls; then maps that know nothing."""
+    chosen = means[(means["view"] == "mean") & (means["camera"] == camera)]
+    found = {
+        (row["policy"], row["control"], row["measure"], row["region"]): row
+        for row in chosen[chosen["control"] != BOUND].to_dict("records")
+    }
+    order = {label: number for number, label in enumerate(labels)}
+    arms = sorted(
+        dict.fromkeys((policy, control) for policy, control, *_ in found),
+        key=lambda arm: (arm[0] == arm[1], order.get(arm[0], len(order)), arm),
+    )
+    for measure in MEASURES:
+        for arm in arms:
+            for region in regions:
+                if row := found.get((*arm, measure, region)):
+                    yield Scored(
+                        arm=arm_name(*arm),
+                        measure=measure,
+                        region=region,
+                        mean=float(row["mean"]),
+                        low=_or_none(row["low"]),
+                        high=_or_none(row["high"]),
+                        episodes=int(row["episodes"]),
+                    )
+
+
+def _or_none(value: float) -> float | None:
+    return None if pd.isna(value) else float(value)
+
+
+def _notices(
+    policies: Mapping[str, Mapping[str, Any]], labels: Sequence[str], passport: Passport | None
+) -> list[str]:
+    """Where the policies of the study are not those of the run."""
+    strangers = [label for label in policies if label not in labels]
+    others = []
+    for label in policies:
+        ours = passport.fingerprint.get(f"policy:{label}", {}) if passport else {}
+        theirs = policies[label].get("fingerprint", {})
+        if any(ours.get(name, value) != value for name, value in theirs.items()):
+            others.append(label)
+    out = []
+    if strangers:
+        out.append(f"Not policies of this run: {', '.join(strangers)}.")
+    if others:
+        out.append(f"Other weights or other code than in this run: {', '.join(others)}.")
+    return out
