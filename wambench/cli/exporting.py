@@ -145,6 +145,8 @@ def _export_lerobot(
 
 def _export_actions(store: Store, file: Path, policy: str | None) -> int:
     labels = list(store.policies())
+    if not labels:
+        raise UserError(f"{str(store.folder)!r} holds no cells yet; run its sweep first")
     if policy is None and len(labels) == 1:
         policy = labels[0]
     if policy not in labels:

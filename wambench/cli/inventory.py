@@ -82,8 +82,11 @@ def show(run: RunFolder, json: Json = False) -> None:
              "invocations": [dict(row) for row in invocations]}
         )  # fmt: skip
         return
-    print(f"{run}: {about['done']} of {about['cells']} cells, protocol {about['protocol']}")
-    print_table(rows, ["policy", *kinds])
+    if rows:
+        print(f"{run}: {about['done']} of {about['cells']} cells, protocol {about['protocol']}")
+        print_table(rows, ["policy", *kinds])
+    else:
+        print(f"{run}: no cells yet")
     if passport is None:
         print("no passport: no sweep got as far as opening a simulator")
         return

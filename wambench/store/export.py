@@ -15,6 +15,15 @@ from wambench.errors import UserError
 from wambench.store.store import Store
 
 TABLES = (".csv", ".parquet", ".json")
+# Of a run without rows; where there are some, timings have a column for each stage besides.
+EPISODE_COLUMNS = (
+    "policy", "protocol", "suite", "task_index", "task", "init_state", "seed", "outcome", "steps",
+    "fault", "final_digest", "key",
+)  # fmt: skip
+TIMING_COLUMNS = (
+    "policy", "suite", "task_index", "init_state", "seed", "steps", "infrastructure_failures",
+    "total_s",
+)  # fmt: skip
 
 
 def episodes_frame(store: Store) -> pd.DataFrame:
@@ -36,8 +45,8 @@ def episodes_frame(store: Store) -> pd.DataFrame:
         }
         for known in store.cells()
     ]
-    frame = pd.DataFrame(rows)
-    return frame.astype({"steps": "Int64"}) if rows else frame
+    frame = pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(EPISODE_COLUMNS))
+    return frame.astype({"steps": "Int64"})
 
 
 def timings_frame(store: Store) -> pd.DataFrame:
@@ -56,7 +65,7 @@ def timings_frame(store: Store) -> pd.DataFrame:
         for known in store.cells()
         if known.outcome
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows) if rows else pd.DataFrame(columns=list(TIMING_COLUMNS))
 
 
 def check_target(file: Path, suffixes: Sequence[str]) -> None:

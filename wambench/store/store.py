@@ -12,7 +12,9 @@ import fcntl
 import json
 import os
 import sqlite3
+import struct
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -268,7 +270,7 @@ class Store:
         ]  # fmt: skip
 
     def trace(self, key: str) -> Trace:
-        """The trace of a known cell; KeyError otherwise, UserError if the run was made light."""
+        """The trace of a known cell; KeyError otherwise, UserError if it is gone or damaged."""
         row = self._db.execute("SELECT trace FROM episodes WHERE cell_key = ?", (key,)).fetchone()
         if row is None:
             raise KeyError(key)
@@ -277,7 +279,13 @@ class Store:
                 f"{str(self.folder)!r} was kept without the courses of its episodes; "
                 "name the run it was made from, or run its sweep again"
             )
-        return Trace.unpack(row[0])
+        try:
+            return Trace.unpack(row[0])
+        except (zlib.error, struct.error, ValueError) as error:
+            raise UserError(
+                f"the course of episode {key} in {str(self.folder)!r} is damaged "
+                f"({one_line(error)}); restore the run from a backup, or run its sweep anew"
+            ) from None
 
     def attempts(self) -> Sequence[Mapping[str, Any]]:
         """All infrastructure failures, oldest first."""
