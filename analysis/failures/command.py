@@ -42,10 +42,11 @@ def command(
     if gallery is not None:
         _make(gallery)
     with Store.read(run) as store:
+        policies = list(store.policies())
+        finished = any(stored.outcome for stored in store.cells())
         found = explain_run(
             store, strips=gallery is not None, tell=lambda line: print(line, file=sys.stderr)
         )
-        policies = list(store.policies())
     rows = [_row(one) for one in found.explained]
     content = {
         "definitions": dict(DEFINITIONS),
@@ -63,8 +64,10 @@ def command(
         return
     for problem in found.problems:
         print(f"not read: {problem}", file=sys.stderr)
-    if not rows:
-        print("no episode was explained" if found.problems else "no episode failed")
+    if not rows and found.problems:
+        print("no episode was explained")
+    elif not rows:
+        print("no episode failed" if finished else "no episode has finished")
     elif episodes:
         print_table(rows, ["policy", "task", "init_state", "seed", "label", "step", "evidence"])
     else:
