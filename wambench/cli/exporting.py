@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -25,6 +26,7 @@ from wambench.store import (
     timings_frame,
     unwritable,
 )
+from wambench.sweep.progress import LOG_EVERY_SECONDS
 
 if TYPE_CHECKING:
     from wambench.lerobot.folder import Exported
@@ -133,12 +135,18 @@ def _export_lerobot(
 
     console = Console(stderr=True, quiet=quiet, highlight=False)
     columns = (TextColumn("steps"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden = quiet or not console.is_terminal
-    with Progress(*columns, console=console, transient=True, disable=hidden) as bar:
+    live = console.is_terminal and not quiet
+    done, logged = 0, monotonic()
+    with Progress(*columns, console=console, transient=True, disable=not live) as bar:
         shown = bar.add_task("", total=None)
 
         def count(entry: Entry, total: int) -> None:
-            bar.update(shown, total=total, advance=entry.steps)
+            nonlocal done, logged
+            done += entry.steps
+            bar.update(shown, total=total, completed=done)
+            if not live and monotonic() - logged > LOG_EVERY_SECONDS:
+                logged = monotonic()
+                console.print(f"steps {done}/{total}", markup=False)
 
         return export_lerobot(store, wanted.of(store), root, outcome, look, count)
 
