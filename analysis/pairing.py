@@ -89,6 +89,7 @@ def compare(
     asked: Mapping[str, Asked],
     pairs: Sequence[tuple[str, str]] | None = None,
     margin: float = MARGIN,
+    judged: Mapping[tuple[str, str], Verdict] | None = None,
 ) -> Sequence[Comparison]:
     """Compare policies on the cells that both finished and judge all comparisons together.
 
@@ -96,12 +97,16 @@ def compare(
         asked: of :func:`by_policy`; of several runs if each has labels of its own.
         pairs: labels to compare; every two policies if not given.
         margin: of success rates that count as equivalent.
+        judged: verdicts on pairs that are not of this family: they were reached in another way.
     """
-    chosen = list(combinations(asked, 2)) if pairs is None else pairs
+    chosen = list(combinations(asked, 2)) if pairs is None else list(pairs)
     found = [paired(common(asked[first], asked[second]), margin) for first, second in chosen]
+    known = dict(judged or {})
+    others = verdicts([one for pair, one in zip(chosen, found, strict=True) if pair not in known])
+    given = dict(zip([pair for pair in chosen if pair not in known], others, strict=True))
     return [
-        Comparison(first, second, one, left_out(asked[first], asked[second]), verdict)
-        for (first, second), one, verdict in zip(chosen, found, verdicts(found), strict=True)
+        Comparison(*pair, one, left_out(asked[pair[0]], asked[pair[1]]), (given | known)[pair])
+        for pair, one in zip(chosen, found, strict=True)
     ]
 
 

@@ -1,22 +1,24 @@
-"""Find policies, suites and commands by entry point; nothing is imported until it is asked for."""
+"""Find policies, suites, commands, rules by entry point; imported only when asked for."""
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
 from wambench.contract import PolicySpec, SuiteSpec
 from wambench.errors import UserError, did_you_mean, one_line
 from wambench.policy import Policy
+from wambench.stopping import StoppingRule
 from wambench.suite import Suite
 
 POLICIES = "wambench.policies"
 SUITES = "wambench.suites"
 COMMANDS = "wambench.commands"
 AUDITS = "wambench.audits"  # commands under ``wambench audit``
+STOPPING = "wambench.stopping"  # rules that end a sweep early
 
 
 def installed(group: str) -> Mapping[str, metadata.EntryPoint]:
@@ -68,6 +70,26 @@ def make_policy(name: str, options: Mapping[str, Any]) -> Policy:
             "PolicySpec as its spec; derive it from wambench.Policy"
         )
     return policy
+
+
+def make_rule(name: str, policies: Sequence[str], options: Mapping[str, Any]) -> StoppingRule:
+    """Construct a rule for a sweep of these policies (labels), with the options of its own."""
+    factory = load(STOPPING, "stopping rule", name)
+    try:
+        rule = factory(policies, **options)
+    except (UserError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise UserError(
+            f"stopping rule {name!r} refuses {dict(options)}: {one_line(error)}; "
+            f"it takes {_parameters(factory)}"
+        ) from error
+    if not isinstance(rule, StoppingRule):
+        raise UserError(
+            f"stopping rule {name!r} gives {type(rule).__name__}, not a "
+            "wambench.stopping.StoppingRule; derive it from that"
+        )
+    return rule
 
 
 def _parameters(factory: Callable[..., object]) -> str:

@@ -95,15 +95,15 @@ def _ended_early(record: Stopping) -> list[str]:
         f"{', '.join(labels)} after {rounds} of {total} rounds"
         for rounds, labels in sorted(by_rounds.items())
     )
-    said = f"Ended early, as was settled before the first episode: {ended}." if ended else ""
+    said = f"Ended early by a rule: {ended}." if ended else ""
     if found is not None:
         count = len(found.pairs)
         said += (
-            f" {'This comparison' if count == 1 else f'{count} comparisons'} could end at any "
-            "round (one cell of every task) at which it was decided: by a test that may be looked "
-            f"at after every round, {100 * found.confidence:g} % sure that no better or worse is "
-            f"wrong, and {100 * found.power:g} % that a difference of {100 * found.effect:g} points "
-            "would have been found. Their verdicts and p are that test's."
+            f" {'One comparison' if count == 1 else f'{count} comparisons'} could end after any "
+            "round (one cell of every task), by a test that may be looked at after every round: "
+            f"with {100 * found.confidence:g} % confidence no better or worse is wrong, and a "
+            f"difference of {100 * found.effect:g} points is found with {100 * found.power:g} %. "
+            "Verdicts and p of these pairs are that test's."
         )
     caution = (
         "Rates, differences, their intervals and ranks of policies that ended early take the "

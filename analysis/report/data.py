@@ -51,7 +51,7 @@ def collect(store: Store) -> Tables:
         reverse=True,
     )
     attempts = store.attempts()
-    passport = store.passport()
+    passport, stopping = store.passport(), store.stopping()
     choices = {label: choice for label, (choice, _) in store.policies().items()}
     specs = {label: spec for label, (_, spec) in store.policies().items()}
     order = [row.policy for row in policies]
@@ -66,13 +66,13 @@ def collect(store: Store) -> Tables:
         cells=len(cells),
         missing=sum(stored.outcome is None for stored in cells),
         suites=sorted({stored.cell.suite for stored in cells}),
-        notices=caveats.notices(cells, passport),
+        notices=caveats.notices(cells, passport, stopping),
         policies=policies,
         by_suite=by_suite,
         by_task=by_task,
-        comparisons=comparisons(cells, choices, specs, order),
+        comparisons=comparisons(cells, choices, specs, order, stopping),
         ranks=pairing.rank({label: asked[label] for label in plainest(choices, order)}),
-        variants=variant_rows(cells, choices),
+        variants=variant_rows(cells, choices, stopping),
         conditions=conditions,
         learning=curves(cells, conditions, choices),
         effort=[_effort_row(row.policy, by_policy[row.policy]) for row in policies],

@@ -8,7 +8,9 @@ from typing import Any
 
 from analysis.pairing import Comparison, by_policy, compare
 from analysis.report.verdicts import plainest
+from analysis.stopping import early_verdicts
 from wambench.cells import PolicyChoice
+from wambench.stopping import Stopping
 from wambench.store import StoredCell
 
 
@@ -23,9 +25,14 @@ class VariantRow:
 
 
 def variant_rows(
-    cells: Sequence[StoredCell], choices: Mapping[str, PolicyChoice]
+    cells: Sequence[StoredCell],
+    choices: Mapping[str, PolicyChoice],
+    stopping: Stopping | None = None,
 ) -> Sequence[VariantRow]:
-    """Compare, of every policy name with several labels, the plainest with each of the others."""
+    """Compare, of every policy name with several labels, the plainest with each of the others.
+
+    ``stopping``: as of :func:`analysis.report.verdicts.comparisons`.
+    """
     asked = by_policy(cells)
     plain = {choices[label].name: label for label in plainest(choices, list(asked))}
     pairs = [
@@ -34,7 +41,7 @@ def variant_rows(
         if plain[choices[label].name] != label
     ]
     rows = []
-    for one in compare(asked, pairs):
+    for one in compare(asked, pairs, judged=early_verdicts(stopping, asked, pairs)):
         first, second = asked[one.first], asked[one.second]
         places = [p for p in first if first[p] is not None and second.get(p) is not None]
         before, after = choices[one.second].options, choices[one.first].options

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from wambench import sweepfile
+from wambench import plugins, sweepfile
 from wambench.cli.output import Json, command_line, print_json, print_table
-from wambench.errors import UserError
+from wambench.errors import UserError, did_you_mean
 from wambench.store import STORE_NAME, Store, episodes_frame
+from wambench.sweep.agenda import Agenda, Until
 from wambench.sweep.progress import Reporter
 from wambench.sweep.sizing import Estimator, Sizing, size_machine
+
+RULE = "decided"
+ALL = "all"
 
 
 def sweep(
@@ -27,6 +32,22 @@ def sweep(
         int | None, typer.Option(min=1, help="Run at most this many new cells.")
     ] = None,
     shard: Annotated[str | None, typer.Option(help="Part i/n of the cells, e.g. 2/8.")] = None,
+    until_decided: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="A,B",
+            help="End when it is decided which of these two is better; may be repeated; "
+            f"'{ALL}': every two policies.",
+        ),
+    ] = None,
+    effect: Annotated[
+        float | None,
+        typer.Option(help="With --until-decided: the difference that matters, e.g. 0.1."),
+    ] = None,
+    look_every: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --until-decided: rounds from one look to the next."),
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Simulator processes.")] = None,
     ray_address: Annotated[str | None, typer.Option(help="Join this Ray cluster.")] = None,
     attempts: Annotated[int, typer.Option(min=1, help="Tries of a cell the machinery fails.")] = 3,
@@ -47,8 +68,15 @@ def sweep(
     """
     plan = sweepfile.plan(sweepfile.read(file))
     cells = sweepfile.shard(plan.cells, shard) if shard else plan.cells
+    for name, given in (("--shard", shard), ("--limit", limit)):
+        if until_decided and given is not None:
+            raise UserError(
+                f"{name} {given} and --until-decided do not go together, which needs whole rounds "
+                "of one sweep; leave one of them out"
+            )
+    until = _until(plan, until_decided or (), effect, look_every)
     if dry_run:
-        _dry_run(plan, cells, out, size_machine(plan, workers), json)
+        _dry_run(plan, cells, out, size_machine(plan, workers), json, until)
         return
     size = size_machine(plan, workers)
     from wambench.sweep.driver import SweepOptions, run_sweep  # imports Ray: a second
@@ -68,17 +96,24 @@ def sweep(
             cells = [cell for cell in cells if cell.key not in known][:limit]
         try:
             with reporter:
-                result = run_sweep(plan, cells, store, options, reporter)
+                result = run_sweep(plan, cells, store, options, reporter, until)
         except KeyboardInterrupt:
             done = len(store.known())
             reporter.note(f"stopped: {done} cells are stored; the same command goes on from there")
             raise
         frame = episodes_frame(store)
     rates = _rates(frame)
+    share = result.spared / len(cells)
     if json:
-        print_json(asdict(result) | {"out": str(out), "success": rates})
+        left = {label: one.model_dump() for label, one in result.left.items()}
+        summary = asdict(replace(result, left={})) | {"left": left, "spared_share": share}
+        print_json(summary | {"out": str(out), "success": rates})
     else:
         print_table(rates, ["policy", "suite", "success", "episodes", "policy_errors", "missing"])
+        for label, one in result.left.items():
+            print(f"{label}: {one.rounds} rounds: {one.why}")
+        if result.left:
+            print(f"{result.spared} of {len(cells)} episodes ({100 * share:.0f} %) were spared")
         print(f"stored in {out}; next: wambench report {out}")
     if result.lost:
         raise UserError(
@@ -87,12 +122,51 @@ def sweep(
         )
 
 
-def _dry_run(plan: sweepfile.Plan, cells: Any, out: Path, size: Sizing, as_json: bool) -> None:
-    known, stored = set(), []
+def _until(
+    plan: sweepfile.Plan, pairs: Sequence[str], effect: float | None, look_every: int | None
+) -> Until | None:
+    """The rule that the options ask for."""
+    if not pairs:
+        for name, given in (("--effect", effect), ("--look-every", look_every)):
+            if given is not None:
+                raise UserError(f"{name} {given} is of no use without --until-decided; add that")
+        return None
+    options: dict[str, Any] = {} if effect is None else {"effect": effect}
+    if ALL not in pairs:
+        options["pairs"] = [_pair(text, list(plan.choices)) for text in pairs]
+    rule = plugins.make_rule(RULE, list(plan.choices), options)
+    return Until(RULE, rule, look_every or 1)
+
+
+def _pair(text: str, labels: Sequence[str]) -> tuple[str, str]:
+    """Split "A,B" into two labels, which may hold commas themselves."""
+    parts = text.split(",")
+    for place in range(1, len(parts)):
+        first, second = (",".join(half).strip() for half in (parts[:place], parts[place:]))
+        if first in labels and second in labels:
+            return first, second
+    if len(parts) != 2:
+        raise UserError(
+            f"--until-decided {text!r} is not two policies with a comma; write "
+            f"{labels[0]},{labels[-1]} or {ALL}"
+        )
+    unknown = next(part.strip() for part in parts if part.strip() not in labels)
+    raise UserError(
+        f"--until-decided {text!r}: no policy {unknown!r} in this sweep; "
+        f"{did_you_mean(unknown, labels)}"
+    )
+
+
+def _dry_run(
+    plan: sweepfile.Plan, cells: Any, out: Path, size: Sizing, as_json: bool, until: Until | None
+) -> None:
+    known, stored, left = set(), [], set()
     if (out / STORE_NAME).exists():
         with Store.read(out) as store:
             known, stored = store.known(), list(store.cells())
-    waiting = [cell for cell in cells if cell.key not in known]
+            if until is not None:
+                left = set(Agenda(plan, cells, store, until).left_before)
+    waiting = [cell for cell in cells if cell.key not in known and cell.policy not in left]
     seconds = Estimator(plan, stored).wall_seconds(waiting, size.workers)
     rows = [
         {"policy": policy, "suite": suite, "cells": count}
@@ -111,8 +185,9 @@ def _dry_run(plan: sweepfile.Plan, cells: Any, out: Path, size: Sizing, as_json:
         print_json(summary | {"by_policy_and_suite": rows})
         return
     print_table(rows, ["policy", "suite", "cells"])
+    most = "at most " if until is not None else ""
     print(
-        f"{summary['to_run']} cells to run ({summary['known']} known), about "
+        f"{most}{summary['to_run']} cells to run ({summary['known']} known), about "
         f"{seconds / 60:.1f} minutes with {size.workers} workers, "
         f"{size.memory_mb} of {size.available_mb} MiB"
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wambench.errors import UserError
 from wambench.passport import Passport, merged, refused
+from wambench.stopping import Stopping
 from wambench.store.store import STORE_NAME, Store, read_uri
 
 
@@ -16,10 +17,12 @@ def merge_runs(
     """Copy everything known in ``sources`` into ``target``; returns the number of new episodes.
 
     Raises UserError, before anything is written, if passports disagree (other than in a part
-    named in ``allow_mismatch``) or the same cell ended differently.
+    named in ``allow_mismatch``), the same cell ended differently, or two runs were ended early by
+    different rules.
     """
     passports: list[tuple[Path, Passport]] = []
     seen: dict[str, tuple[str, Path]] = {}
+    stopped: list[tuple[Path, Stopping]] = []
     existing = [target] if (target / STORE_NAME).exists() else []
     for folder in [*existing, *sources]:
         with Store.read(folder) as store:
@@ -27,6 +30,8 @@ def merge_runs(
             if passport is None:
                 raise UserError(f"{str(folder)!r} has no passport: no sweep got past its start")
             passports.append((folder, passport))
+            if (record := store.stopping()) is not None:
+                stopped.append((folder, record))
             for known in store.cells():
                 if known.outcome is None:
                     continue
@@ -41,10 +46,18 @@ def merge_runs(
     for folder, passport in passports[1:]:
         _check_comparable(total, passport, str(first_folder), str(folder), allow_mismatch)
         total = merged(total, passport)
+    for folder, record in stopped[1:]:
+        if record != stopped[0][1]:
+            raise UserError(
+                f"{str(stopped[0][0])!r} and {str(folder)!r} were ended early by different rules "
+                "or at different rounds; keep these runs apart"
+            )
 
     with Store.write(target, command) as store:
         before = len(store.known())
         store.set_passport(total)
+        for _, record in stopped[:1]:
+            store.set_stopping(record)
         for source in sources:
             if source.resolve() == target.resolve():
                 continue
@@ -70,6 +83,15 @@ def _copy(store: Store, source: Path) -> None:
         with database:
             for table in ("passports", "policies", "cells", "episodes"):
                 database.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM other.{table}")
+            # What a rule spared here may have been played there.
+            database.execute(
+                "UPDATE cells SET current = 1 WHERE NOT current "
+                "AND key IN (SELECT key FROM other.cells AS theirs WHERE theirs.current) "
+                "AND NOT EXISTS (SELECT 1 FROM cells AS named WHERE named.current AND "
+                "named.policy = cells.policy AND named.suite = cells.suite AND "
+                "named.task = cells.task AND named.init_state = cells.init_state AND "
+                "named.seed = cells.seed)"
+            )
             database.execute(
                 "INSERT INTO attempts (cell_key, kind, message, traceback, at) "
                 "SELECT cell_key, kind, message, traceback, at FROM other.attempts AS theirs "

@@ -3,7 +3,8 @@
 ``cells`` is what was asked for, ``episodes`` what is known (at most one per cell, never
 overwritten), ``attempts`` what went wrong with the machinery, ``invocations`` who asked.
 ``cells.current`` is 0 for cells that a later sweep asked for under another key (a policy whose
-weights changed, say): their episodes stay, tables leave them out.
+weights changed, say): their episodes stay, tables leave them out. It is 0 too for cells that a
+rule spared (:mod:`wambench.stopping`), which is remembered in ``meta``.
 """
 
 VERSION = 1

@@ -29,6 +29,7 @@ from wambench.episode import EpisodeRecord
 from wambench.errors import UserError, one_line
 from wambench.passport import Passport
 from wambench.protocols import Protocol
+from wambench.stopping import Stopping
 from wambench.store import schema
 from wambench.trace import Trace
 
@@ -171,6 +172,20 @@ class Store:
                 rows,
             )
 
+    def withdraw(self, cells: Iterable[Cell]) -> None:
+        """Take back that these cells were asked for; until they are again, none is missing."""
+        with self._db:
+            self._db.executemany(
+                "UPDATE cells SET current = 0 WHERE key = ?", [(cell.key,) for cell in cells]
+            )
+
+    def set_stopping(self, record: Stopping) -> None:
+        """Remember by which rule the run is ended early, and what it has said so far."""
+        with self._db:
+            self._db.execute(
+                "INSERT OR REPLACE INTO meta VALUES ('stopping', ?)", (record.model_dump_json(),)
+            )
+
     def set_passport(self, passport: Passport) -> None:
         """Make this the passport of what is written from now on."""
         with self._db:
@@ -229,6 +244,12 @@ class Store:
             raise UserError(f"{str(self.folder)!r} has no passport: no sweep got past its start")
         with self._this_version("protocol"):
             return Protocol.model_validate(passport.protocol)
+
+    def stopping(self) -> Stopping | None:
+        """The rule by which the run was ended early; None: it plays what its file says."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'stopping'").fetchone()
+        with self._this_version("stopping rule"):
+            return Stopping.model_validate_json(row[0]) if row else None
 
     def policies(self) -> Mapping[str, tuple[PolicyChoice, PolicySpec]]:
         """Label -> choice and spec as they were at the last sweep."""

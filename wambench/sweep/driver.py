@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from wambench.cells import Cell
@@ -13,7 +13,9 @@ from wambench.episode import Setting
 from wambench.errors import UserError
 from wambench.passport import SuiteProbe
 from wambench.policy_server import PolicyActor
+from wambench.stopping import Left
 from wambench.store.store import Store
+from wambench.sweep.agenda import Agenda, Until
 from wambench.sweep.cluster import Cluster, LocalRay, RayDied, kept_off_stdout, ray
 from wambench.sweep.conditions import extended_passport, pixel_warnings
 from wambench.sweep.pool import POLL_SECONDS, Event, Pool, Slot
@@ -41,41 +43,64 @@ class SweepOptions(Frozen):
 
 @dataclass(frozen=True)
 class SweepResult:
-    """What an invocation did. ``lost`` cells failed by infrastructure each time."""
+    """What an invocation did.
+
+    Attributes:
+        done: episodes.
+        known_before: cells that were known already.
+        lost: cells that failed by infrastructure each time.
+        spared: cells that need not run because a rule has seen enough.
+        left: policies that it stopped.
+    """
 
     done: int
     known_before: int
     lost: int
+    spared: int = 0
+    left: Mapping[str, Left] = field(default_factory=dict)
 
 
 def run_sweep(
-    plan: Plan, cells: Sequence[Cell], store: Store, options: SweepOptions, reporter: Reporter
+    plan: Plan,
+    cells: Sequence[Cell],
+    store: Store,
+    options: SweepOptions,
+    reporter: Reporter,
+    until: Until | None = None,
 ) -> SweepResult:
-    """Run the ``cells`` of a plan that the store does not know yet.
+    """Run the cells that the store does not know yet: all of them, or ``until`` a rule ends it.
 
     A KeyboardInterrupt passes through after the workers are gone; everything finished is stored.
     """
     extended_passport(plan, store, options.allow_mismatch)
-    store.add_plan(cells, plan.choices.values(), {k: p.spec for k, p in plan.policies.items()})
-    known = store.known()
-    waiting = [cell for cell in cells if cell.key not in known]
-    reporter.begin(len(cells), len(cells) - len(waiting), len(waiting))
-    if not waiting:
-        return SweepResult(0, len(cells), 0)
-    driver = _Driver(plan, store, options, reporter, waiting)
-    with kept_off_stdout():
-        for life in range(RAY_RESTARTS + 1):
-            try:
-                _one_life(driver, options)
-                break
-            except RayDied as error:
-                reporter.note(f"Ray failed ({error})")
-                if life == RAY_RESTARTS:
-                    raise UserError(
-                        f"Ray failed {life + 1} times, last: {error}; all finished cells "
-                        "are stored, the same command goes on from there"
-                    ) from None
-    return SweepResult(driver.done, len(cells) - len(waiting), len(driver.lost))
+    agenda = Agenda(plan, cells, store, until)
+    waiting = agenda.next()
+    spared, known = agenda.spared(), agenda.known_before
+    reporter.begin(len(cells) - spared, known, len(waiting) + len(agenda.ahead()))
+    for label, left in agenda.left.items():
+        reporter.note(f"{label} has ended: {left.why}")
+    done, lost = 0, 0
+    if waiting:
+        driver = _Driver(plan, store, options, reporter, agenda, waiting)
+        with kept_off_stdout():
+            _run(driver, options, reporter)
+        done, lost = driver.done, len(driver.lost)
+    return SweepResult(done, known, lost, agenda.spared(), agenda.left)
+
+
+def _run(driver: _Driver, options: SweepOptions, reporter: Reporter) -> None:
+    """Run to the end, over several lives of Ray if need be."""
+    for life in range(RAY_RESTARTS + 1):
+        try:
+            _one_life(driver, options)
+            return
+        except RayDied as error:
+            reporter.note(f"Ray failed ({error})")
+            if life == RAY_RESTARTS:
+                raise UserError(
+                    f"Ray failed {life + 1} times, last: {error}; all finished cells "
+                    "are stored, the same command goes on from there"
+                ) from None
 
 
 def _one_life(driver: _Driver, options: SweepOptions) -> None:
@@ -111,17 +136,20 @@ class _Driver:
         store: Store,
         options: SweepOptions,
         reporter: Reporter,
+        agenda: Agenda,
         waiting: Sequence[Cell],
     ) -> None:
         self._plan, self._store, self._options = plan, store, options
-        self._reporter = reporter
+        self._reporter, self._agenda = reporter, agenda
         self._estimator = Estimator(plan, store.cells())
         self._schedule = Schedule(
             waiting,
             self._estimator.seconds,
             lambda task: plan.suites[task[0]].spec.open_seconds,
         )
-        self._left = Counter(cell.policy for cell in waiting)
+        self._left = Counter(cell.policy for cell in (*waiting, *agenda.ahead()))
+        self._parking = bool(agenda.ahead())  # idle workers may get cells of their task again
+        self._over = False  # the agenda has nothing more
         self._failures: Counter[str] = Counter()  # by cell key, in this invocation
         self._open_failures: Counter[TaskName] = Counter()
         self._settings = {
@@ -150,11 +178,9 @@ class _Driver:
             for line in pixel_warnings(probes):
                 self._reporter.note(line)
             self._passport_done = True
-        self._fill()
-        while self._pool.slots:
+        while self._go_on():
             for event in self._wait():
                 self._handle(event)
-            self._fill()
             self._reporter.update(self._eta())
 
     def lose_running(self, kind: str, message: str) -> None:
@@ -229,20 +255,46 @@ class _Driver:
 
     # -- the loop --------------------------------------------------------------------------
 
+    def _go_on(self) -> bool:
+        """Keep the workers busy; False when there is nothing left to do."""
+        assert self._pool is not None
+        if not self._pool.busy and not len(self._schedule) and not self._over:
+            self._ask()
+        self._fill()
+        return bool(self._pool.slots)
+
+    def _ask(self) -> None:
+        """Take more cells from the agenda. All that were taken before have ended."""
+        before, spared = self._agenda.left, self._agenda.spared()
+        waiting = self._agenda.next()
+        self._over, self._parking = not waiting, bool(self._agenda.ahead())
+        self._schedule.add(waiting)
+        for label, left in self._agenda.left.items():
+            if label not in before:
+                self._reporter.note(f"{label} has ended: {left.why}")
+        self._reporter.spared(self._agenda.spared() - spared)
+        self._left = Counter(cell.policy for cell in (*waiting, *self._agenda.ahead()))
+        for label in [label for label in self._policies if not self._left[label]]:
+            ray.kill(self._policies.pop(label))
+
     def _fill(self) -> None:
         """Give every idle worker a cell and start workers while there is work for them."""
         assert self._pool is not None
+        without: list[Slot] = []
         for slot in [slot for slot in self._pool.slots if slot.reference is None]:
             cell = self._schedule.next_of(slot.task)
             if cell is None:
-                self._pool.kill(slot)
+                without.append(slot)
             else:
                 setting = self._settings[cell.policy, cell.suite, cell.task_index]
                 self._pool.run(slot, cell, setting, self._policies[cell.policy])
-        while len(self._pool.slots) < self._pool.size:
-            task = self._schedule.next_task(slot.task for slot in self._pool.slots)
-            if task is None:
-                return
+        while without and not self._parking:
+            self._pool.kill(without.pop())
+        while task := self._schedule.next_task(slot.task for slot in self._pool.slots):
+            if len(self._pool.slots) == self._pool.size:
+                if not without:
+                    return
+                self._pool.kill(without.pop())
             self._pool.open(task)
 
     def _handle(self, event: Event) -> None:
@@ -298,7 +350,7 @@ class _Driver:
             ray.kill(actor)
 
     def _eta(self) -> float:
-        left = self._schedule.remaining()
+        left = [*self._schedule.remaining(), *self._agenda.ahead()]
         return self._estimator.wall_seconds(left, self._options.workers)
 
 

@@ -57,6 +57,11 @@ class Pool:
         self.slots: list[Slot] = []
         self._rendering, self._stall_seconds = rendering, stall_seconds
 
+    @property
+    def busy(self) -> bool:
+        """Whether any worker is doing anything."""
+        return any(slot.reference is not None for slot in self.slots)
+
     def open(self, task: TaskName) -> Slot:
         """Start a process and let it open a task."""
         actor = WORKER.remote()

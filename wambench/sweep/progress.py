@@ -52,6 +52,11 @@ class Reporter:
         else:
             self.note(f"{total} cells to run")
 
+    def spared(self, cells: int) -> None:
+        """Take cells off the sweep that need not run any more."""
+        self._total -= cells
+        self._bar.update(self._task, total=self._total)
+
     def note(self, text: str) -> None:
         """Print a line above the bar."""
         self._console.print(text, markup=False)

@@ -21,11 +21,15 @@ class Schedule:
     ) -> None:
         self._seconds, self._open_seconds = seconds, open_seconds
         self._waiting: dict[TaskName, deque[Cell]] = defaultdict(deque)
-        for cell in cells:
-            self._waiting[cell.suite, cell.task_index].append(cell)
+        self.add(cells)
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
+
+    def add(self, cells: Iterable[Cell]) -> None:
+        """Put more cells behind those of their tasks."""
+        for cell in cells:
+            self._waiting[cell.suite, cell.task_index].append(cell)
 
     def remaining(self) -> list[Cell]:
         """All cells still to run."""

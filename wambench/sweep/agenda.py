@@ -1,0 +1,115 @@
+"""What a sweep asks for next: all cells at once, or round after round until a rule has enough."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from wambench import stopping
+from wambench.cells import Cell
+from wambench.stopping import Left, Rounds, Stopping, StoppingRule
+from wambench.store.store import Store
+from wambench.sweepfile import Plan
+
+
+@dataclass(frozen=True)
+class Until:
+    """A rule, its entry point's name, and after how many rounds each it is asked."""
+
+    name: str
+    rule: StoppingRule
+    look_every: int = 1
+
+
+class Agenda:
+    """Hands out cells, a block at a time; without a rule there is one block.
+
+    A block is some rounds, of all policies that still play. The next is handed out when every
+    cell of this one has ended, so what is asked for depends on outcomes alone: not on which
+    worker was faster, nor on kills. A cell that infrastructure failed each time ends its block
+    too; the rule waits for it (see :meth:`wambench.stopping.StoppingRule.finished`), its policies
+    play on, and once it is known the rule decides as if it always had been.
+
+    Raises UserError if the run was begun under another rule.
+    """
+
+    def __init__(
+        self, plan: Plan, cells: Sequence[Cell], store: Store, until: Until | None = None
+    ) -> None:
+        self._plan, self._cells, self._store, self._until = plan, cells, store, until
+        self._known = store.known()
+        self.known_before = sum(cell.key in self._known for cell in cells)
+        self._asked: set[str] = set()
+        self._played = 0  # blocks
+        self._blocks, self._record = [list(cells)], None
+        self.left_before: Mapping[str, Left] = {}  # policies that earlier invocations stopped
+        if until is not None:
+            rounds = Rounds.of(cells)
+            now = Stopping(rule=until.name, settings=dict(until.rule.settings), rounds=rounds)
+            record = stopping.continued(store.stopping(), now, str(store.folder))
+            # A sweep that was cut off looks again at what it has, and finds what it had found.
+            self._record, self.left_before = record.model_copy(update={"left": {}}), record.left
+            self._blocks = _blocks(cells, rounds, until.look_every)
+
+    @property
+    def left(self) -> dict[str, Left]:
+        """Policies that the rule has stopped."""
+        return dict(self._record.left) if self._record else {}
+
+    def next(self) -> Sequence[Cell]:
+        """Cells to run now; none: the sweep is over. Ask when all cells handed out have ended."""
+        if self._until is not None and not self._played:
+            self._ask(self._cells)  # this puts cells of older policies aside, those not played too
+            self._store.withdraw([cell for cell in self._cells if cell.key not in self._known])
+        waiting: list[Cell] = []
+        while not waiting and self._more():
+            block = [c for c in self._blocks[self._played] if c.policy not in self.left]
+            self._played += 1
+            self._ask(block)
+            self._asked |= {cell.key for cell in block}
+            waiting = [cell for cell in block if cell.key not in self._known]
+        if self._record is not None:
+            self._store.set_stopping(self._record)
+        return waiting
+
+    def ahead(self) -> Sequence[Cell]:
+        """Cells not known yet that later blocks may ask for."""
+        return [
+            cell
+            for block in self._blocks[self._played :]
+            for cell in block
+            if cell.policy not in self.left and cell.key not in self._known
+        ]
+
+    def spared(self) -> int:
+        """Cells of the file that nobody needs: their policy has left, and they have no episode."""
+        needed = self._asked | self._known
+        return sum(c.policy in self.left and c.key not in needed for c in self._cells)
+
+    def _ask(self, cells: Sequence[Cell]) -> None:
+        specs = {label: policy.spec for label, policy in self._plan.policies.items()}
+        self._store.add_plan(cells, self._plan.choices.values(), specs)
+
+    def _more(self) -> bool:
+        """Let the rule look at what has been played; whether there are blocks after it."""
+        if self._until is not None and self._record is not None and self._played:
+            self._known = self._store.known()
+            cells = [known for known in self._store.cells() if known.cell.key in self._asked]
+            found = stopping.asked(self._until.rule, cells, self._record, list(self._plan.choices))
+            rounds = min(self._played * self._until.look_every, len(self._record.rounds.order))
+            new = {
+                label: Left(rounds=rounds, why=why)
+                for label, why in found.items()
+                if label not in self.left
+            }
+            self._record = self._record.model_copy(update={"left": self.left | new})
+        return self._played < len(self._blocks)
+
+
+def _blocks(cells: Sequence[Cell], rounds: Rounds, look_every: int) -> list[list[Cell]]:
+    """Cells of every ``look_every`` rounds, in the order of the file."""
+    place = {name: number // look_every for number, name in enumerate(rounds.order)}
+    blocks: list[list[Cell]] = [[] for _ in range(1 + max(place.values()))]
+    for cell in cells:
+        blocks[place[cell.init_state, cell.seed]].append(cell)
+    return blocks
