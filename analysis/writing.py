@@ -23,6 +23,7 @@ _LATEX = {
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     NOTHING: "--",
     THIN_SPACE: r"\,",
     "×": r"$\times$",
@@ -115,7 +116,6 @@ def document(tables: Sequence[Table], preface: str = "") -> str:
     parts = [
         r"\documentclass[9pt]{extarticle}",
         r"\usepackage[utf8]{inputenc}",
-        r"\usepackage[T1]{fontenc}",
         r"\usepackage[a4paper,landscape,margin=1.5cm]{geometry}",
         r"\usepackage{array,booktabs,longtable}",
         r"\setlength{\tabcolsep}{3pt}",
@@ -125,7 +125,8 @@ def document(tables: Sequence[Table], preface: str = "") -> str:
     ]
     for table in tables:
         parts += ["", rf"\input{{{table.name}.tex}}"]
-        parts += [rf"\noindent Printed by \texttt{{{latex(table.command)}}}. {latex(table.note)}"]
+        command = latex(table.command).replace("/", r"/\allowbreak{}")
+        parts += [rf"\noindent Printed by \texttt{{{command}}}. {latex(table.note)}"]
     return "\n".join([*parts, r"\end{document}", ""])
 
 
@@ -133,6 +134,7 @@ def latex(text: str) -> str:
     """Escape text; a character outside ASCII that is not known here becomes a question mark."""
     if text.startswith("["):  # after the end of a row it would be taken for a length
         return "{[}" + latex(text[1:])
+    text = "".join(c if c.isprintable() or c in _LATEX else " " for c in text)
     return "".join(_LATEX.get(c, c if c.isascii() else "?") for c in text)
 
 
