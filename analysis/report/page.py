@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -18,6 +17,7 @@ from analysis.report.strips import Strip
 from analysis.report.study import MEASURES, Figure, Scored
 from analysis.report.tables import EffortRow, Tables
 from analysis.report.verdicts import sentences
+from analysis.report.words import plain
 from wambench.protocols import Protocol
 
 OUTCOMES = {"success": "success", "failure": "failure", "policy_error": "policy error"}
@@ -67,7 +67,7 @@ def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
         "interval": interval,
         "number": number,
         "jpeg": _jpeg_uri,
-        "value": _value,
+        "value": plain,
     }
     style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]
     return environment.get_template("page.html").render(
@@ -156,19 +156,10 @@ def _protocol_fields(tables: Tables) -> list[tuple[str, str, str]]:
         return []
     about = {name: field.description or "" for name, field in Protocol.model_fields.items()}
     return [
-        (name, _value(value), about.get(name, ""))
+        (name, plain(value), about.get(name, ""))
         for name, value in tables.passport.protocol.items()
         if value not in ("", [])
     ]
-
-
-def _value(value: Any) -> str:
-    """Write a JSON value as a person would."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_value(part)}" for key, part in value.items()) or "none"
-    if isinstance(value, list | tuple):
-        return ", ".join(_value(part) for part in value)
-    return "none" if value is None else str(value)
 
 
 def _jpeg_uri(frame: bytes) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from analysis.pairing import Comparison
 from analysis.report.sheets.columns import HIGH, LOW, POLICY
 from analysis.report.tables import Tables
+from analysis.report.words import plain
 from analysis.table import Column, Table
 
 PAIR = (
@@ -20,7 +21,7 @@ PAIR = (
     HIGH,
     Column("p", "p", 4),
     Column("p_holm", "p, Holm", 4),
-    Column("verdict", "The first is"),
+    Column("verdict", "The first is", wide=True),
 )
 
 
@@ -73,13 +74,14 @@ def pairs(tables: Tables, command: str) -> Sequence[Table]:
             "variants", "The same policy under other options",
             (
                 Column("policy", "Variant"), Column("against", "As it is"),
+                Column("changed", "What differs"),
                 Column("variant_rate", "Variant, %", 1, scale=0.01),
                 Column("policy_rate", "As it is, %", 1, scale=0.01), *PAIR,
             ),
             [
                 {
-                    **_pair(row.found), "variant_rate": row.variant_rate,
-                    "policy_rate": row.policy_rate,
+                    **_pair(row.found), "changed": plain(row.changed),
+                    "variant_rate": row.variant_rate, "policy_rate": row.policy_rate,
                 }
                 for row in tables.variants
             ],

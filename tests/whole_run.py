@@ -1,0 +1,111 @@
+"""A made-up run that has everything a report can tell, and a study to go with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from analysis.failures import DEFINITIONS
+from tests.test_report import cells_of, good_passport, record_of
+from wambench.cells import PolicyChoice
+from wambench.contract import PolicySpec
+from wambench.store import Store
+
+CHOICES = {
+    "learned": ("sssfssssfsss", PolicyChoice("learned", "learned")),
+    "learned, young": ("sfffssffffsf", PolicyChoice("learned, young", "learned", {"age": 1})),
+    "learned, deaf": ("ffffffsfffff", PolicyChoice("learned, deaf", "learned", {"told": "other"})),
+    "second": ("ssffsfsssfs.", PolicyChoice("second", "second")),
+    "third <&>": ("sffesfeffff.", PolicyChoice("third <&>", "third")),
+    "expert": ("ssssssssssss", PolicyChoice("expert", "expert")),
+    "random": ("ffffffffffff", PolicyChoice("random", "random")),
+    "mirrored": ("fffsffffffff", PolicyChoice("mirrored", "mirrored")),
+}  # fmt: skip
+SCRIPTED = ("expert", "random", "mirrored")
+KINDS = ("missed grasp", "dropped", "oscillation")
+NOTHING: Mapping[str, str] = {}
+REGIONS = {"object": "what the task wants moved", "goal": "where it is to go"}
+
+
+def make(
+    folder: Path, *, without: Sequence[str] = (), instead: Mapping[str, str] = NOTHING
+) -> Path:
+    """The run; ``without`` some policies, or with other outcomes ``instead``."""
+    chosen = {
+        label: (instead.get(label, letters), choice)
+        for label, (letters, choice) in CHOICES.items()
+        if label not in without
+    }
+    configs = {
+        label: {
+            "conditions": {
+                "parameters": 1_000_000 + 1000 * number, "flops": 123_456_789 * (number + 1),
+                "tokens": {"words": 11, "image": 32, "imagined": 8 * number, "action": 16},
+            },
+            "trained": {
+                "step": 100 if "young" in label else 12_000, "samples": 64_000, "batch_size": 16,
+                "cpu_seconds": 1234.5 + number, "flops_per_step": 7_654_321_000,
+            },
+        }
+        for number, label in enumerate(chosen)
+        if label not in SCRIPTED
+    }  # fmt: skip
+    passport = good_passport()
+    info = {**passport.info, "policies": configs, "cpu": "made up, 2 cores"}
+    with Store.write(folder, "wambench sweep made-up.yaml") as store:
+        store.set_passport(passport.model_copy(update={"info": info}))
+        episodes = []
+        for label, (letters, choice) in chosen.items():
+            track: Any = "scripted" if label in SCRIPTED else "nano"
+            spec = PolicySpec(paradigm="vla", track=track, about="made up; 10 % of it")
+            made = cells_of(label, letters)
+            store.add_plan([cell for cell, _ in made], [choice], {label: spec})
+            for number, (cell, outcome) in enumerate(made):
+                if outcome is None:
+                    store.add_attempt(cell, "stalled", "no sign of life\nfor 120 s", "")
+                    continue
+                store.add_episode(record_of(cell, outcome))
+                if outcome != "success":
+                    is_error = outcome == "policy_error"
+                    kind = "policy error" if is_error else KINDS[number % 3]
+                    found = {"label": kind, "step": 0 if is_error else number % 3}
+                    found["evidence"] = f"it fell {number}.5 cm"
+                    episodes.append({"key": cell.key, "policy": label, **found})
+    kept = {"definitions": dict(DEFINITIONS), "episodes": episodes}
+    (folder / "failures.json").write_text(json.dumps(kept))
+    return folder
+
+
+def make_study(folder: Path) -> Path:
+    """What ``wambench attention`` leaves in a folder, as far as a report reads it."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    lines = ["track,paradigm,policy,control,view,camera,region,measure,mean,low,high,episodes,area"]
+    arms = [("learned", ""), ("learned", "untrained"), ("uniform", "uniform"), ("x", "oracle")]
+    for policy, control in arms:
+        for view, camera in (("mean", "agentview"), ("early", "agentview"), ("mean", "wrist")):
+            for region in REGIONS:
+                for measure in ("lift", "auroc", "mass"):
+                    mean = random.uniform(0, 2)
+                    ends = f"{mean - 0.1:.6g},{mean + 0.1:.6g}" if region == "goal" else ","
+                    lines.append(
+                        f"nano,vla,{policy},{control},{view},{camera},{region},{measure},"
+                        f"{mean:.6g},{ends},7,0.1"
+                    )
+    (folder / "means.csv").write_text("\n".join(lines) + "\n")
+    for name in ("over-time", "words", "lift-agentview", "lift-wrist", "layers-learned"):
+        pixels = random.integers(0, 255, (300, 1500, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
+    manifest = {
+        "command": "wambench attention --policy learned --out study", "episodes": 7, "moments": 40,
+        "policies": {"learned": {"name": "learned", "options": {}, "fingerprint": {}}},
+        "regions": REGIONS, "files": [path.name for path in folder.iterdir()],
+    }  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "attention.html").write_text("leaf through")
+    return folder
