@@ -48,7 +48,7 @@ def draw(curve: Curve, claimed: float = CLAIMED) -> str:
                 ha="right" if at == 1 else "left",
                 fontsize=9, color=INK,
             )  # fmt: skip
-        axes.axvline(curve.released, color=INK, linewidth=0.6, alpha=0.4)
+        axes.axvline(curve.released, color=INK, linewidth=0.6, alpha=0.6)
         axes.set_xticks(curve.at, [f"{at:.0f}" for at in curve.at], fontsize=9)
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
