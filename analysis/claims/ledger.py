@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from analysis.claims import arithmetic, latency, policies, ratios, success, table5
+from analysis.claims import arithmetic, attention, latency, policies, ratios, success, table5
 from analysis.claims.costs import Costs, Reading
 from analysis.claims.counts import counted
 from analysis.claims.published import Published, Readings, numbers
@@ -32,6 +32,7 @@ class Evidence:
         records: latency, of any device and track.
         scores: success of trained policies; see :func:`analysis.claims.success.scores`.
         predict: what a roofline says of a policy, labelled.
+        studies: of attention, of any track.
     """
 
     costs: Costs
@@ -39,6 +40,7 @@ class Evidence:
     records: Sequence[LatencyRecord] = ()
     scores: success.Scores = field(default_factory=dict)
     predict: latency.Predict = latency.no_prediction
+    studies: Sequence[attention.Study] = ()
 
 
 def ledger(
@@ -54,7 +56,7 @@ def ledger(
         "arithmetic": lambda: arithmetic.rows(published, readings),
         "success": lambda: success.rows(published, readings, evidence.scores),
         "setting": lambda: policies.setting_rows(numbers(published), readings),
-        "qualitative": lambda: policies.qualitative_rows(published),
+        "qualitative": lambda: policies.qualitative_rows(published, evidence.studies),
     }
     return [row for kind, make in makers.items() if kind in kinds for row in make()]
 
@@ -83,6 +85,7 @@ def evidence_here(results: Path | None, runs: Sequence[Path], readings: Readings
         records=records_under(results),
         scores=success.scores(runs),
         predict=predicted,
+        studies=attention.studies_under(results),
     )
 
 

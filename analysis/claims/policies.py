@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from analysis.claims import attention
 from analysis.claims.published import Published, Readings
 from analysis.claims.rows import Number, Row, Verdict
 from wambench import plugins
@@ -112,20 +113,19 @@ def _shown(path: str, readings: Readings) -> tuple[float | None, str]:
     return float(value[int(rest[1])] if len(rest) > 1 else value), name
 
 
-def qualitative_rows(published: Published) -> list[Row]:
-    """Claims without a number."""
-    return [
-        Row(
+def qualitative_rows(published: Published, studies: Sequence[attention.Study]) -> list[Row]:
+    """Claims without a number; the one on attention also for the policies of each study."""
+    out = []
+    for name, text in published.qualitative.items():
+        row = Row(
             id=f"qualitative.{name}",
             kind="qualitative",
             source=text.partition(":")[0],
             claim=text.partition(": ")[2],
             claimed="no number given",
-            command="wambench attention" if name == "attention" else "wambench audit claims",
-            verdict="not tested yet",
-            why="No number is given; see wambench attention."
-            if name == "attention"
-            else "No number is given, and no published weights are at hand to imagine with.",
+            command="wambench attention" if name == attention.CLAIM else "wambench audit claims",
+            verdict="needs weights",
+            why="No number is given, and no published weights are at hand.",
         )
-        for name, text in published.qualitative.items()
-    ]
+        out += [row, *attention.rows(row, studies)] if name == attention.CLAIM else [row]
+    return out
