@@ -118,7 +118,7 @@ def document(tables: Sequence[Table], preface: str = "") -> str:
         r"\usepackage[utf8]{inputenc}",
         r"\usepackage[a4paper,landscape,margin=1.5cm]{geometry}",
         r"\usepackage{array,booktabs,longtable}",
-        r"\setlength{\tabcolsep}{3pt}",
+        r"\setlength{\tabcolsep}{2pt}",
         r"\begin{document}",
         r"\footnotesize",
         rf"\noindent {latex(preface)}",
