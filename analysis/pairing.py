@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from analysis.statistics import MARGIN, Outcomes, Paired, Ranks, Verdict, paired, ranks, verdicts
@@ -105,9 +105,19 @@ def compare(
     others = verdicts([one for pair, one in zip(chosen, found, strict=True) if pair not in known])
     given = dict(zip([pair for pair in chosen if pair not in known], others, strict=True))
     return [
-        Comparison(*pair, one, left_out(asked[pair[0]], asked[pair[1]]), (given | known)[pair])
+        Comparison(
+            *pair,
+            _with_p_of(known[pair], one) if pair in known else one,
+            left_out(asked[pair[0]], asked[pair[1]]),
+            (given | known)[pair],
+        )
         for pair, one in zip(chosen, found, strict=True)
     ]
+
+
+def _with_p_of(verdict: Verdict, found: Paired) -> Paired:
+    """The same counts with the p-values that the verdict rests on."""
+    return replace(found, p_value=verdict.p_difference, p_equivalence=verdict.p_equivalence)
 
 
 def rank(asked: Mapping[str, Asked]) -> Ranks | None:

@@ -236,6 +236,7 @@ def test_where_it_ends_depends_on_outcomes_alone(tmp_path: Path, outcome: Outcom
     assert stored(tmp_path / "cut") == whole and record(tmp_path / "cut").left == left
 
     run(tmp_path / "fives", plan, until(rule, 5), outcome)
+    run(tmp_path / "fives", plan, until(rule, 1), outcome)  # nothing new, and nothing forgotten
     fives = record(tmp_path / "fives").left
     assert {name: one.why for name, one in fives.items()} == {
         name: one.why for name, one in left.items()
@@ -453,6 +454,8 @@ def test_of_pairs_that_the_rule_did_not_watch_nothing_is_said() -> None:
     assert early_verdicts(None, asked, pairs) == {}
     verdicts = {(one.first, one.second): one.verdict for one in compare(asked, pairs, judged=found)}
     assert list(verdicts) == pairs and {k: verdicts[k] for k in found} == found
+    (unseen,) = (one for one in compare(asked, pairs, judged=found) if one.first == "q")
+    assert unseen.found.p_value == found["q", "p"].p_difference, "not that of another test"
     (alone,) = compare(asked, [("s", "t")])
     assert verdicts["s", "t"] == alone.verdict, "judged as if the others were not there"
 

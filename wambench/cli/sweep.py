@@ -174,7 +174,7 @@ def _dry_run(
     ]
     summary = {
         "cells": len(cells),
-        "known": len(cells) - len(waiting),
+        "known": sum(cell.key in known for cell in cells),
         "to_run": len(waiting),
         "estimated_hours": round(seconds / 3600, 3),
         "workers": size.workers,

@@ -90,6 +90,11 @@ class Agenda:
         specs = {label: policy.spec for label, policy in self._plan.policies.items()}
         self._store.add_plan(cells, self._plan.choices.values(), specs)
 
+    def _rounds_before(self, label: str) -> int:
+        """Rounds that an earlier invocation gave a policy, which may have looked less often."""
+        left = self.left_before.get(label)
+        return left.rounds if left else 0
+
     def _more(self) -> bool:
         """Let the rule look at what has been played; whether there are blocks after it."""
         if self._until is not None and self._record is not None and self._played:
@@ -98,7 +103,7 @@ class Agenda:
             found = stopping.asked(self._until.rule, cells, self._record, list(self._plan.choices))
             rounds = min(self._played * self._until.look_every, len(self._record.rounds.order))
             new = {
-                label: Left(rounds=rounds, why=why)
+                label: Left(rounds=max(rounds, self._rounds_before(label)), why=why)
                 for label, why in found.items()
                 if label not in self.left
             }
