@@ -117,13 +117,13 @@ def test_variants_are_held_against_the_policy_as_it_is(page: Page) -> None:
 def test_kinds_of_failure_are_those_that_were_kept(
     tmp_path: Path, wambench: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(strips, "draw", lambda store, chosen, rules: ([], ["not drawn"]))
+    monkeypatch.setattr(strips, "draw", lambda store, shots, rules: ([None] * len(shots), ["no"]))
     run = write_run(tmp_path / "run", {"p": "sfff", "q": "ssss"})
     assert wambench("report", run).code == 0
     assert "says here how they failed" in Page(run / "report.html").text
     keys = [cell.key for cell, _ in cells_of("p", "sfff")]
     rows = [
-        {"policy": "p", "label": label, "evidence": f"seen {label}", "key": key}
+        {"policy": "p", "label": label, "step": 1, "evidence": f"seen {label}", "key": key}
         for label, key in (("dropped", keys[1]), ("dropped", keys[2]), ("collision", "elsewhere"))
     ]
     definitions = {"dropped": "it fell", "collision": "it hit"}
@@ -132,7 +132,11 @@ def test_kinds_of_failure_are_those_that_were_kept(
     assert wambench("report", run).code == 0
     page = Page(run / "report.html")
     (row,) = page.table("Failed episodes of each policy by")[1:]
-    assert row == ["droppedit fell", "0", "2"], "q has none; a stranger's episode is no one's"
+    assert row == ["dropped", "0", "2"], "q has none; a stranger's episode is no one's"
+    assert page.table("What the kinds mean")[1:] == [["dropped", "it fell"]]
+    assert page.text.count("seen dropped") == 2, (
+        "without pictures the evidence is there all the same"
+    )
     assert "1 of 3 failed" in " ".join(page.text.split())
     (run / "failures.json").write_text("{")
     assert wambench("report", run).code == 0
