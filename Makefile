@@ -26,6 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 sweep: setup
 	$(BIN)/wambench sweep sweeps/quick.yaml --out runs/quick
+	$(BIN)/wambench failures runs/quick
 	$(BIN)/wambench report runs/quick
 
 NANO := nano-imagewam nano-fastwam nano-fastwam-joint nano-fastwam-idm nano-pi0 nano-oft

@@ -21,6 +21,9 @@ WORDS: Mapping[Kind, str] = {
     "undecided": "not told apart from",
 }
 
+NAMED = 3
+"""So many policies that one is not told apart from are named; more are counted."""
+
 
 @dataclass(frozen=True)
 class Sentence:
@@ -32,7 +35,14 @@ class Sentence:
     @property
     def text(self) -> str:
         """In words, without the policy's name."""
-        return "; ".join(f"{WORDS[kind]} {', '.join(self.said[kind])}" for kind in self.said)
+        return "; ".join(f"{WORDS[kind]} {self._others(kind)}" for kind in self.said)
+
+    def _others(self, kind: Kind) -> str:
+        """Names; many of which nothing is known are not worth reading."""
+        names = self.said[kind]
+        if kind != "undecided" or len(names) <= NAMED:
+            return ", ".join(names)
+        return f"the other {len(names)}" if len(self.said) > 1 else f"any of the other {len(names)}"
 
 
 def plainest(choices: Mapping[str, PolicyChoice], labels: Sequence[str]) -> Sequence[str]:
