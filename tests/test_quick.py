@@ -13,7 +13,7 @@ from wambench.store import Store, episodes_frame
 
 FILE = Path(__file__).parent.parent / "sweeps" / "quick.yaml"
 COPY = "nano-pi0, a copy"
-CELLS = 16  # of each policy
+CELLS = 14  # of each policy
 
 
 @pytest.mark.slow
