@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -16,8 +17,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from analysis.attention import causal, compare, figures, film, page
+from analysis.attention.overhead import overhead
 from analysis.attention.regions import REGIONS
-from analysis.attention.scenes import Course, Looking, Moment, gather
+from analysis.attention.scenes import Course, Looking, Moment, check, gather
 from analysis.attention.study import BOTH, Arm, Seen, arms_of, ask, ask_nothing
 from wambench import plugins
 from wambench.cli.options import parsed
@@ -72,6 +74,8 @@ def attention(
     wide = Looking(rules, spec, stride=stride, ahead=ahead)
     fine = Looking(rules, spec, stride=SHORT, ahead=ahead)
     groups = [[Course(name, number, state) for state in init] for name in suite for number in task]
+    for courses in groups:
+        check(courses, wide)
     folder = _Folder(out)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())  # fmt: skip
@@ -111,16 +115,21 @@ def attention(
         page.render(seen, rules.orientation, title, command_line()), encoding="utf-8"
     )
     film.write(out, "rollout", film.frames(seen, rules.orientation), FPS_OF_ROBOT / SHORT)
-    manifest = _manifest(arms, moments, rules, out)
+    watching = {arm.policy: asdict(overhead(arm, episode[0])) for arm in arms if not arm.control}
+    manifest = _manifest(arms, moments, rules, out) | {"watching": watching}
     (out / "manifest.json").write_text(json_text(manifest))
     headline = _headline(means, drawn_camera)
     if json:
         print_json({"out": str(out), "manifest": manifest, "lift": headline})
     else:
         print_table(headline, ["policy", *REGIONS])
-        print(
-            f"lift over chance (1), {drawn_camera}, {manifest['episodes']} episodes; all in {out}"
-        )
+        print(f"lift over chance (1), {drawn_camera}, {manifest['episodes']} episodes")
+        for label, cost in watching.items():
+            print(
+                f"watching {label}: {cost['kept_bytes'] / 1e6:.2f} MB a decision, "
+                f"{cost['time_ratio']:.2f} times its {cost['plain_ms']:.0f} ms"
+            )
+        print(f"all in {out}")
 
 
 def json_text(value: Any) -> str:

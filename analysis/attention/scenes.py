@@ -106,13 +106,14 @@ def gather(courses: Sequence[Course], looking: Looking) -> Sequence[Moment]:
     """
     if len({(one.suite, one.task_index) for one in courses}) != 1:
         raise ValueError("gather() takes courses of one task")
-    _check(courses, looking)
+    check(courses, looking)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
         return pool.submit(_gather, courses, looking).result()
 
 
-def _check(courses: Sequence[Course], looking: Looking) -> None:
+def check(courses: Sequence[Course], looking: Looking) -> None:
+    """Raise UserError for what :func:`gather` could not do, before any work."""
     suite = plugins.make_suite(courses[0].suite)
     tasks = suite.tasks()
     if not 0 <= courses[0].task_index < len(tasks):
