@@ -480,6 +480,10 @@ def test_a_report_says_that_and_how_a_run_ended_early(
     assert not any("not given the same cells" in line for line in tables["notices"])
     page = (tmp_path / "run" / "report.html").read_text()
     assert "Ended early by a rule" in page and f"better, after {rounds}" in page
+    shown = wambench("runs", "show", tmp_path / "run").out
+    assert f"expert ended early, after {rounds} rounds: better than random" in shown
+    content = json.loads(wambench("runs", "show", tmp_path / "run", "--json").out)
+    assert content["stopping"]["left"]["random"]["rounds"] == rounds
 
 
 def test_a_run_whose_rule_never_ended_it_still_says_so() -> None:

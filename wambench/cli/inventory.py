@@ -67,7 +67,7 @@ def show(run: RunFolder, json: Json = False) -> None:
     about = summary(run)
     with Store.read(run) as store:
         passport, invocations = store.passport(), store.invocations()
-        cells = store.cells()
+        cells, stopping = store.cells(), store.stopping()
     ended: dict[str, Counter[str]] = {}
     for known in cells:
         ended.setdefault(known.cell.policy, Counter())[known.outcome or "missing"] += 1
@@ -76,9 +76,11 @@ def show(run: RunFolder, json: Json = False) -> None:
         {"policy": label, **{kind: found[kind] for kind in kinds}} for label, found in ended.items()
     ]
     if json:
-        content = passport.model_dump(mode="json") if passport else None
+        content, rule = (
+            known.model_dump(mode="json") if known else None for known in (passport, stopping)
+        )
         print_json(
-            {"run": str(run), **about, "outcomes": rows, "passport": content,
+            {"run": str(run), **about, "outcomes": rows, "passport": content, "stopping": rule,
              "invocations": [dict(row) for row in invocations]}
         )  # fmt: skip
         return
@@ -87,6 +89,8 @@ def show(run: RunFolder, json: Json = False) -> None:
         print_table(rows, ["policy", *kinds])
     else:
         print(f"{run}: no cells yet")
+    for label, left in stopping.left.items() if stopping else ():
+        print(f"{label} ended early, after {left.rounds} rounds: {left.why}")
     if passport is None:
         print("no passport: no sweep got as far as opening a simulator")
         return
