@@ -60,7 +60,7 @@ def test_a_small_study_is_whole_and_goes_on(tmp_path: Path) -> None:
         assert name in manifest["files"] and (study / name).stat().st_size > 1000
     scores = pd.read_parquet(study / "scores.parquet")
     oracle = scores[scores["control"] == "oracle"]
-    assert (oracle["auroc"] == 1).all() and (oracle["mass"] == 1).all()
+    assert (oracle["auroc"] == 1).all() and oracle["mass"].min() > 1 - 1e-9
 
     # Again: nothing is asked anew, and the tables come out the same.
     before = {p.name: p.stat().st_mtime_ns for p in (study / "parts").iterdir()}

@@ -44,15 +44,14 @@ def overhead(arm: Arm, moment: Moment) -> Overhead:
         seconds = {}
         # Whichever comes first: a machine that slows down must not favour one of them.
         for watched in (True, False) if pair % 2 else (False, True):
-            state = inference.state([moment.seen])
             began = time.perf_counter()
             with torch.inference_mode():
                 if watched:
                     with Capture(attention) as capture:
-                        inference.program.run(state)
+                        inference.program.run(inference.state([moment.seen]))
                     kept = capture.taken[-1].bytes_per_step
                 else:
-                    inference.program.run(state)
+                    inference.program.run(inference.state([moment.seen]))
             seconds[watched] = time.perf_counter() - began
         if pair >= WARM:
             ratios.append(seconds[True] / seconds[False])
