@@ -49,6 +49,21 @@ def test_merging_again_changes_nothing(tmp_path: Path, shards: list[Path]) -> No
     assert before[0].infrastructure_failures == 1, "counted once"
 
 
+def test_of_some_cells_only_those_and_their_policies_are_copied(
+    tmp_path: Path, shards: list[Path]
+) -> None:
+    wanted = [cell for cell in CELLS if cell.policy == "p"][1:5]
+    with Store.write(shards[0]) as store:
+        for cell in (CELLS[0], wanted[0]):
+            store.add_attempt(cell, "crash", "gone", "")
+    keys = [*(cell.key for cell in wanted), "a cell that no run knows"]
+    assert merge_runs(shards, tmp_path / "some", keys=keys) == len(wanted)
+    assert [known.cell for known in contents(tmp_path / "some")] == wanted
+    with Store.read(tmp_path / "some") as store:
+        assert set(store.policies()) == {"p"}
+        assert [attempt["cell_key"] for attempt in store.attempts()] == [wanted[0].key]
+
+
 def test_target_may_be_a_source_and_sources_stay_as_they_are(shards: list[Path]) -> None:
     before = [contents(run) for run in shards[1:]]
     assert merge_runs(shards, shards[0]) == 12

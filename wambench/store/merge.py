@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from wambench.errors import UserError
@@ -12,9 +12,16 @@ from wambench.store.store import STORE_NAME, Store, read_uri
 
 
 def merge_runs(
-    sources: Sequence[Path], target: Path, *, allow_mismatch: Sequence[str] = (), command: str = ""
+    sources: Sequence[Path],
+    target: Path,
+    *,
+    allow_mismatch: Sequence[str] = (),
+    command: str = "",
+    keys: Iterable[str] | None = None,
 ) -> int:
     """Copy everything known in ``sources`` into ``target``; returns the number of new episodes.
+
+    ``keys``: of the cells to copy, with their policies; all if None.
 
     Raises UserError, before anything is written, if passports disagree (other than in a part
     named in ``allow_mismatch``), the same cell ended differently, or two runs were ended early by
@@ -61,7 +68,7 @@ def merge_runs(
         for source in sources:
             if source.resolve() == target.resolve():
                 continue
-            _copy(store, source)
+            _copy(store, source, keys)
         return len(store.known()) - before
 
 
@@ -76,13 +83,26 @@ def _check_comparable(
         )
 
 
-def _copy(store: Store, source: Path) -> None:
+def _copy(store: Store, source: Path, keys: Iterable[str] | None) -> None:
     database = store.connection
     database.execute("ATTACH ? AS other", (read_uri(source),))
     try:
         with database:
-            for table in ("passports", "policies", "cells", "episodes"):
-                database.execute(f"INSERT OR IGNORE INTO {table} SELECT * FROM other.{table}")
+            database.execute("CREATE TEMP TABLE wanted (key TEXT PRIMARY KEY)")
+            if keys is None:
+                database.execute("INSERT INTO wanted SELECT key FROM other.cells")
+            else:
+                database.executemany("INSERT INTO wanted VALUES (?)", [(key,) for key in keys])
+            played = "SELECT policy FROM other.cells WHERE key IN wanted"
+            for table, of_it in (
+                ("passports", "TRUE"),
+                ("policies", f"label IN ({played})"),
+                ("cells", "key IN wanted"),
+                ("episodes", "cell_key IN wanted"),
+            ):
+                database.execute(
+                    f"INSERT OR IGNORE INTO {table} SELECT * FROM other.{table} WHERE {of_it}"
+                )
             # What a rule spared here may have been played there.
             database.execute(
                 "UPDATE cells SET current = 1 WHERE NOT current "
@@ -95,8 +115,9 @@ def _copy(store: Store, source: Path) -> None:
             database.execute(
                 "INSERT INTO attempts (cell_key, kind, message, traceback, at) "
                 "SELECT cell_key, kind, message, traceback, at FROM other.attempts AS theirs "
-                "WHERE NOT EXISTS (SELECT 1 FROM attempts AS ours WHERE ours.cell_key = "
-                "theirs.cell_key AND ours.at = theirs.at AND ours.kind = theirs.kind)"
+                "WHERE cell_key IN wanted AND NOT EXISTS "
+                "(SELECT 1 FROM attempts AS ours WHERE ours.cell_key = theirs.cell_key AND "
+                "ours.at = theirs.at AND ours.kind = theirs.kind)"
             )
             # Under an allowed mismatch one name can have two keys; count it once, first come.
             database.execute(
@@ -105,5 +126,6 @@ def _copy(store: Store, source: Path) -> None:
                 "other.suite = cells.suite AND other.task = cells.task AND "
                 "other.init_state = cells.init_state AND other.seed = cells.seed)"
             )
+            database.execute("DROP TABLE wanted")
     finally:
         database.execute("DETACH other")
