@@ -1,4 +1,4 @@
-"""What the paper's figure 4 says, on the policies of attention studies: `wambench attention`."""
+"""What the paper's figure 4 says, on the policies of attention studies: ``wambench attention``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NOTHING_KNOWN = chance(0.5)[MEASURE]  # a lift does not depend on the area
 
 @dataclass(frozen=True)
 class Study:
-    """Tables of one folder, as `analysis.attention.compare` makes them, of what is asked here."""
+    """Of one folder, what is asked here of the tables of :mod:`analysis.attention.compare`."""
 
     folder: str
     command: str
@@ -59,7 +59,10 @@ def _chosen(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows(claim: Row, studies: Sequence[Study]) -> list[Row]:
-    """The claim for each of its policies in each study, on that policy's own track."""
+    """The claim for each ImageWAM of each study, on its own track; ``claim``: the paper's row.
+
+    UserError for a study without the untrained networks.
+    """
     return [
         _row(claim, study, policy)
         for study in studies
@@ -85,7 +88,7 @@ def _row(claim: Row, study: Study, found: Any) -> Row:
         verdict = "reproduced" if focused else "not reproduced"
         interval = {"low": found.low, "high": found.high}
         more += f" [{own['low']:.2f}, {own['high']:.2f}]"
-    condition = f"{found.track} track, {found.episodes} episodes, both cameras"
+    condition = f"{found.track} track, {found.episodes} episodes, {BOTH}"
     others = study.means[study.means["control"].isna() & (study.means["policy"] != found.policy)]
     beside = ", ".join(f"{row.policy} {row.mean:.2f}" for row in _listed(others))
     return claim.model_copy(

@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from analysis.attention.compare import arm_name
+from analysis.attention.study import BOTH
 from wambench.errors import UserError
 from wambench.passport import Passport
 
@@ -22,7 +23,6 @@ MEASURES = {
     "auroc": "AUROC: how often a pixel inside is read more than one outside; 0.5 is chance",
 }
 BOUND = "oracle"  # a control that knows the answer; it would only stretch the table
-EVERYWHERE = "all cameras"
 FIGURES = {
     "over-time": "What the action tokens of each policy read of {camera}, over one episode: orange "
     "more than the mean image token, purple less",
@@ -160,7 +160,7 @@ def _files(study: Study) -> Iterator[tuple[Path, str]]:
 def _camera(means: pd.DataFrame, files: Sequence[str]) -> str:
     """The camera of the figures: the one that the command prints."""
     cameras = [name for name in means["camera"].unique() if f"lift-{name}.png" in files]
-    return cameras[0] if cameras else EVERYWHERE
+    return cameras[0] if cameras else BOTH
 
 
 def _scores(
