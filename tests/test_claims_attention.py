@@ -20,6 +20,7 @@ from analysis.claims.rows import Row
 from wambench.errors import UserError
 
 OWN, BARE, OTHER = ("nano-imagewam", ""), ("nano-imagewam", "untrained"), ("nano-pi0", "")
+DEAF, CENTRE = ("nano-imagewam", "other instruction"), ("centre prior", "centre prior")
 
 
 def write_study(results: Path, lifts: dict[tuple[str, str], float], episodes: int = 40) -> Path:
@@ -39,7 +40,9 @@ def write_study(results: Path, lifts: dict[tuple[str, str], float], episodes: in
     compare.means(scores).to_csv(folder / "means.csv", index=False)
     pairs = [(compare.arm_name(*OWN), compare.arm_name(*arm)) for arm in lifts if arm != OWN]
     compare.differences(scores, pairs).to_csv(folder / "differences.csv", index=False)
-    (folder / "manifest.json").write_text(json.dumps({"command": "wambench attention --out study"}))
+    manifest = {"command": "wambench attention --out study", "episodes": episodes, "moments": 1,
+                "policies": {}, "regions": {}, "files": []}  # fmt: skip
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 
 
@@ -49,23 +52,25 @@ def judged(results: Path) -> dict[str, Row]:
 
 
 @pytest.mark.parametrize(
-    ("own", "bare", "verdict"),
+    ("own", "bare", "centre", "verdict"),
     [
-        (1.3, 1.0, "reproduced"),
-        (1.0, 1.0, "not reproduced"),  # reads evenly
-        (1.3, 1.3, "not reproduced"),  # so does a network that learned nothing
-        (0.8, 0.5, "not reproduced"),  # learned something, and reads what changes less
+        (1.3, 1.0, 1.1, "reproduced"),
+        (1.0, 1.0, 0.9, "not reproduced"),  # reads evenly
+        (1.3, 1.3, 1.1, "not reproduced"),  # so does a network that learned nothing
+        (0.8, 0.5, 0.6, "not reproduced"),  # learned something, and reads what changes less
+        (1.3, 1.0, 1.4, "not reproduced"),  # the middle of the picture is a better guess
     ],
 )
-def test_focus_must_beat_chance_and_the_untrained_network(
-    tmp_path: Path, own: float, bare: float, verdict: str
+def test_focus_must_beat_chance_the_untrained_network_and_the_middle(
+    tmp_path: Path, own: float, bare: float, centre: float, verdict: str
 ) -> None:
-    write_study(tmp_path, {OWN: own, BARE: bare, OTHER: 1.5})
+    write_study(tmp_path, {OWN: own, BARE: bare, CENTRE: centre, DEAF: own, OTHER: 1.5})
     rows = judged(tmp_path)
     row = rows["qualitative.attention/study/nano-imagewam"]
     assert row.verdict == verdict
     assert row.found == pytest.approx(own, abs=0.05) and row.low < row.found < row.high
     assert "nano track" in row.condition and "40 episodes" in row.condition
+    assert "over nano-imagewam, other instruction" in row.why
     assert "nano-pi0" in row.why and row.command == "wambench attention --out study"
     # What nano policies do says nothing of the published ones.
     assert rows["qualitative.attention"].verdict == "needs weights"
@@ -73,7 +78,7 @@ def test_focus_must_beat_chance_and_the_untrained_network(
 
 
 def test_few_episodes_judge_nothing(tmp_path: Path) -> None:
-    write_study(tmp_path, {OWN: 1.5, BARE: 1.0}, episodes=4)
+    write_study(tmp_path, {OWN: 1.5, BARE: 1.0, CENTRE: 1.0, DEAF: 1.5}, episodes=4)
     row = judged(tmp_path)["qualitative.attention/study/nano-imagewam"]
     assert row.verdict == "not tested yet" and row.low is None
 
@@ -83,6 +88,6 @@ def test_a_study_without_its_control_or_damaged_is_named_in_one_line(tmp_path: P
     with pytest.raises(UserError, match="no 'nano-imagewam, untrained'"):
         judged(tmp_path)
     (folder / "manifest.json").unlink()
-    with pytest.raises(UserError, match=r"damaged.*run its command again"):
+    with pytest.raises(UserError, match=r"no finished attention study \(manifest.json"):
         judged(tmp_path)
     assert "qualitative.attention" in judged(tmp_path / "nothing here")

@@ -104,8 +104,12 @@ def test_a_study_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = study.read(folder, ["learned"], None)
     assert (found.camera, found.episodes, found.moments) == ("agentview", 7, 40)
     arms = list(dict.fromkeys(row.arm for row in found.scores))
-    assert arms == ["learned", "learned, untrained", "uniform"], "the oracle stretches nothing"
-    assert [row.low is None for row in found.scores if row.region == "object"] == [True] * 6
+    known = ["learned", "learned, untrained", "second", "uniform"]
+    assert arms == known, "the oracle stretches nothing"
+    assert [row.low is None for row in found.scores if row.region == "object"] == [True] * 8
+    gap = found.differences[0]  # the study took second less learned
+    assert (gap.arm, gap.mean, gap.low, gap.high) == ("learned − second", -0.25, -0.5, -0.125)
+    assert {row.arm for row in found.differences} == {"learned − second"}, "controls are above"
     figures, left = study.figures(found)
     names = [figure.name for figure in figures]
     assert names == ["over-time", "words", "lift-agentview", "layers-learned"] and left == []
@@ -132,11 +136,11 @@ def test_a_study_of_other_weights_says_so(run: Path, tmp_path: Path, wambench: C
     passport = Passport(protocol={}, fingerprint={"policy:learned": {"weights": "b"}}, info={})
     said = study.read(folder, ["learned"], passport).notices
     assert said == [
-        "Not policies of this run: stranger.",
+        "Not policies of this run: second, stranger.",
         "Other weights or other code than in this run: learned.",
     ]
     same = passport.model_copy(update={"fingerprint": {"policy:learned": {"weights": "a"}}})
-    assert study.read(folder, ["learned", "stranger"], same).notices == []
+    assert study.read(folder, ["learned", "second", "stranger"], same).notices == []
     assert wambench("report", run, "--attention", folder).code == 0
     assert "Not policies of this run: stranger." in Page(run / "report.html").text
 
@@ -152,7 +156,7 @@ def test_what_is_no_study_is_refused_in_one_line(refused: Refused, work: Path, b
             (work / "study" / broken).unlink()
     refused(
         "report", "run", "--attention", "study",
-        expected=("--attention 'study' is no finished study", "wambench attention"),
+        expected=("--attention 'study' is no finished attention study", "wambench attention"),
     )  # fmt: skip
 
 

@@ -53,6 +53,7 @@ GRIDS = {
     "stages": ("policy", "stage", "seconds_per_episode:2 milliseconds_per_step:2"),
     "failures": ("kind", "policy", "episodes:n"),
     "attention": ("arm", "region", "mean:2 low:2 high:2"),
+    "attention_pairs": ("arm", "region", "mean:2 low:2 high:2"),
 }
 """Sheet -> what its rows and columns are on the page, and what stands in a cell."""
 

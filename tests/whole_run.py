@@ -86,7 +86,13 @@ def make_study(folder: Path) -> Path:
     folder.mkdir()
     random = np.random.default_rng(0)
     lines = ["track,paradigm,policy,control,view,camera,region,measure,mean,low,high,episodes,area"]
-    arms = [("learned", ""), ("learned", "untrained"), ("uniform", "uniform"), ("x", "oracle")]
+    arms = [
+        ("learned", ""),
+        ("learned", "untrained"),
+        ("second", ""),
+        ("uniform", "uniform"),
+        ("x", "oracle"),
+    ]
     for policy, control in arms:
         for view, camera in (("mean", "agentview"), ("early", "agentview"), ("mean", "wrist")):
             for region in REGIONS:
@@ -98,12 +104,19 @@ def make_study(folder: Path) -> Path:
                         f"{mean:.6g},{ends},7,0.1"
                     )
     (folder / "means.csv").write_text("\n".join(lines) + "\n")
+    pairs = ["view,camera,region,measure,mean,low,high,episodes,first,second"]
+    for first, second in (("second", "learned"), ("learned", "learned, untrained")):
+        for region in REGIONS:
+            pairs.append(f'mean,agentview,{region},lift,0.25,0.125,0.5,7,{first},"{second}"')
+    (folder / "differences.csv").write_text("\n".join(pairs) + "\n")
     for name in ("over-time", "words", "lift-agentview", "lift-wrist", "layers-learned"):
         pixels = random.integers(0, 255, (300, 1500, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")
     manifest = {
         "command": "wambench attention --policy learned --out study", "episodes": 7, "moments": 40,
-        "policies": {"learned": {"name": "learned", "options": {}, "fingerprint": {}}},
+        "policies": {
+            name: {"name": name, "options": {}, "fingerprint": {}} for name in ("learned", "second")
+        },
         "regions": REGIONS, "files": [path.name for path in folder.iterdir()],
     }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest))

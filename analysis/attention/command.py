@@ -17,6 +17,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from analysis.attention import causal, compare, figures, film, page
+from analysis.attention.folder import BLANKING, DIFFERENCES, MANIFEST, MEANS
 from analysis.attention.overhead import overhead
 from analysis.attention.regions import REGIONS
 from analysis.attention.scenes import Course, Looking, Moment, check, gather
@@ -108,8 +109,14 @@ def attention(
     found = pd.concat(scores, ignore_index=True)
     means = compare.means(found)
     gaps = compare.differences(found, _pairs(arms))
-    _tables(out, found, means, gaps, shares, moved)
-    _figures(out, seen, means, moved, drawn_camera, rules)
+    blanked = compare.blanking(pd.concat(moved, ignore_index=True)) if moved else None
+    for name, rows in (("scores", [found]), ("shares", shares), ("moved", moved)):
+        if rows:
+            pd.concat(rows, ignore_index=True).to_parquet(out / f"{name}.parquet", index=False)
+    for name, table in ((MEANS, means), (DIFFERENCES, gaps), (BLANKING, blanked)):
+        if table is not None:
+            table.to_csv(out / name, index=False, float_format="%.6g", lineterminator="\n")
+    _figures(out, seen, means, blanked, drawn_camera, rules)
     title = f"{first.suite}, task {first.task_index}, initial state {first.init_state}"
     (out / "attention.html").write_text(
         page.render(seen, rules.orientation, title, command_line()), encoding="utf-8"
@@ -117,7 +124,7 @@ def attention(
     film.write(out, "rollout", film.frames(seen, rules.orientation), FPS_OF_ROBOT / SHORT)
     watching = {arm.policy: asdict(overhead(arm, episode[0])) for arm in arms if not arm.control}
     manifest = _manifest(arms, moments, rules, out) | {"watching": watching}
-    (out / "manifest.json").write_text(json_text(manifest))
+    (out / MANIFEST).write_text(json_text(manifest))
     headline = _headline(means, drawn_camera)
     if json:
         print_json({"out": str(out), "manifest": manifest, "lift": headline})
@@ -219,27 +226,11 @@ def _pairs(arms: Sequence[Arm]) -> list[tuple[str, str]]:
     return out + [(policy, nothing) for policy in own for nothing in ("uniform", "centre prior")]
 
 
-def _tables(
-    out: Path,
-    scores: pd.DataFrame,
-    means: pd.DataFrame,
-    gaps: pd.DataFrame,
-    shares: Sequence[pd.DataFrame],
-    moved: Sequence[pd.DataFrame],
-) -> None:
-    scores.to_parquet(out / "scores.parquet", index=False)
-    pd.concat(shares, ignore_index=True).to_parquet(out / "shares.parquet", index=False)
-    means.to_csv(out / "means.csv", index=False, float_format="%.6g", lineterminator="\n")
-    gaps.to_csv(out / "differences.csv", index=False, float_format="%.6g", lineterminator="\n")
-    if moved:
-        pd.concat(moved, ignore_index=True).to_parquet(out / "moved.parquet", index=False)
-
-
 def _figures(
     out: Path,
     seen: Sequence[Seen],
     means: pd.DataFrame,
-    moved: Sequence[pd.DataFrame],
+    blanked: pd.DataFrame | None,
     camera: str,
     rules: Protocol,
 ) -> None:
@@ -264,8 +255,8 @@ def _figures(
             name = f"{measure}-{where.replace(' ', '-')}.png"
             if where in set(means["camera"]):
                 figures.save(figures.score_bars(means, measure, level, where), out / name)
-    if moved:
-        figures.save(figures.causal_curves(pd.concat(moved)), out / "blanking.png")
+    if blanked is not None:
+        figures.save(figures.causal_curves(blanked), out / "blanking.png")
 
 
 def _manifest(

@@ -62,6 +62,22 @@ def differences(scores: pd.DataFrame, pairs: Sequence[tuple[str, str]]) -> pd.Da
     return pd.concat(parts, ignore_index=True)
 
 
+def blanking(moved: pd.DataFrame) -> pd.DataFrame:
+    """How far the action moves where the most read tokens are blanked, and where random ones are.
+
+    Args:
+        moved: of :func:`analysis.attention.causal.moved`, of all policies.
+
+    Returns:
+        A row per policy, test, fraction and choice (``most read``, ``random`` and ``difference``,
+        the first minus the second), with ``mean``, ``low``, ``high`` (95 %) and ``episodes``.
+    """
+    what = ["track", "paradigm", "policy", "test", "fraction"]
+    by_episode: Any = moved.groupby([*EPISODE, *what, "choice"])["moved"].mean().unstack("choice")
+    by_episode["difference"] = by_episode["most read"] - by_episode["random"]
+    return _summary(by_episode.stack().unstack([*what, "choice"]))
+
+
 def arm_name(policy: str, control: str) -> str:
     """What tables and figures call an arm."""
     return policy if control in ("", policy) else f"{policy}, {control}"

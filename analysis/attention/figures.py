@@ -156,22 +156,26 @@ def score_bars(means: pd.DataFrame, measure: str, level: float, camera: str) -> 
     return figure
 
 
-def causal_curves(moved: pd.DataFrame) -> Figure:
-    """How far the action moves when the most read, or random, image tokens are blanked or kept."""
-    names = list(dict.fromkeys(moved["policy"]))
+def causal_curves(blanking: pd.DataFrame) -> Figure:
+    """How far the action moves when the most read, or random, image tokens are blanked or kept.
+
+    ``blanking``: of :func:`analysis.attention.compare.blanking`.
+    """
+    names = list(dict.fromkeys(blanking["policy"]))
     figure, grid = _panels(2, 3.0, 2.6)
     for axes, test in zip(grid, ("deletion", "insertion"), strict=True):
-        part = moved[moved["test"] == test]
-        by = part.groupby(["policy", "choice", "fraction"])["moved"].mean()
+        by = blanking[blanking["test"] == test].set_index(["policy", "choice"]).sort_index()
         for number, name in enumerate(names):
             colour = SERIES[number % len(SERIES)]
             for choice, line in (("most read", "-"), ("random", ":")):
-                curve = by[name][choice]
+                curve = by.loc[(name, choice)]
                 label = name if choice == "most read" else None
+                at = 100 * curve["fraction"].to_numpy()
                 axes.plot(
-                    100 * curve.index, curve.to_numpy(), line, color=colour,
-                    marker="osD^v*"[number % 6], markersize=3, linewidth=1.2, label=label,
+                    at, curve["mean"], line, color=colour, marker="osD^v*"[number % 6],
+                    markersize=3, linewidth=1.2, label=label,
                 )  # fmt: skip
+                axes.fill_between(at, curve["low"], curve["high"], color=colour, alpha=0.12, lw=0)
         what = "blanked" if test == "deletion" else "kept"
         axes.set_title(test, fontsize=9, color=INK)
         axes.set_xlabel(f"image tokens {what}, %", fontsize=8)
@@ -180,7 +184,8 @@ def causal_curves(moved: pd.DataFrame) -> Figure:
     grid[0].set_ylabel("mean change of the action", fontsize=8)
     figure.legend(
         *grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=7,
-        frameon=False, title="solid: most read; dotted: as many at random", title_fontsize=7,
+        frameon=False, title_fontsize=7,
+        title="solid: most read; dotted: as many at random; bands: 95 % over episodes",
     )  # fmt: skip
     return figure
 

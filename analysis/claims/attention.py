@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.attention.compare import arm_name
+from analysis.attention.folder import DIFFERENCES, read_folder
 from analysis.attention.scores import chance
 from analysis.attention.study import BOTH
 from analysis.claims.rows import Finding, Row, Verdict
@@ -20,7 +20,7 @@ CLAIM = "attention"
 """Its name among the claims without a number."""
 PARADIGM = "imagewam"  # whose caches the claim is about
 REGION, VIEW, MEASURE = "change", "mean", "lift"
-CONTROL = "untrained"
+UNTRAINED, CENTRE, INSTRUCTION = "untrained", "centre prior", "other instruction"
 NOTHING_KNOWN = chance(0.5)[MEASURE]  # a lift does not depend on the area
 
 
@@ -38,19 +38,14 @@ def studies_under(results: Path | None) -> Sequence[Study]:
     """Every folder of ``results`` that an attention study was written to; UserError if damaged."""
     if results is None:
         return []
-    return [_read(file.parent) for file in sorted(results.glob("*/differences.csv"))]
-
-
-def _read(folder: Path) -> Study:
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        means, gaps = (pd.read_csv(folder / f"{name}.csv") for name in ("means", "differences"))
-        return Study(folder.name, str(manifest["command"]), _chosen(means), _chosen(gaps))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(
-            f"the attention study {str(folder)!r} is damaged ({reason}); run its command again"
-        ) from None
+    found = [read_folder(file.parent) for file in sorted(results.glob(f"*/{DIFFERENCES}"))]
+    return [
+        Study(
+            one.folder.name, str(one.manifest["command"]), _chosen(one.means),
+            _chosen(one.differences),
+        )
+        for one in found
+    ]  # fmt: skip
 
 
 def _chosen(table: pd.DataFrame) -> pd.DataFrame:
@@ -61,52 +56,65 @@ def _chosen(table: pd.DataFrame) -> pd.DataFrame:
 def rows(claim: Row, studies: Sequence[Study]) -> list[Row]:
     """The claim for each ImageWAM of each study, on its own track; ``claim``: the paper's row.
 
-    UserError for a study without the untrained networks.
+    UserError for a study without the controls.
     """
     return [
         _row(claim, study, policy)
         for study in studies
         for policy in _listed(study.means)
-        if policy.paradigm == PARADIGM and pd.isna(policy.control)
+        if policy.paradigm == PARADIGM and not policy.control
     ]
 
 
 def _row(claim: Row, study: Study, found: Any) -> Row:
-    """Focused: more than chance, and more than the same network before it learned anything."""
-    gaps = study.differences[study.differences["first"] == found.policy].set_index("second")
-    control = arm_name(found.policy, CONTROL)
-    if control not in gaps.index:
-        raise UserError(
-            f"the attention study {study.folder!r} has no {control!r} to hold {found.policy!r} "
-            "against; run its command again"
-        )
-    own: Any = gaps.loc[control]
+    """Focused: more than chance, the untrained network and a map that only knows the middle.
+
+    What changes is about the same whatever the instruction says (the arm), so a policy that hears
+    another one need not read it less: that difference is told and judges nothing.
+    """
+    bare, deaf = (arm_name(found.policy, control) for control in (UNTRAINED, INSTRUCTION))
+    gaps = {name: _gap(study, found.policy, name) for name in (bare, CENTRE, deaf)}
+    told = ", ".join(f"{_signed(gap)} over {name}" for name, gap in gaps.items())
     verdict: Verdict = "not tested yet"
-    interval, more = {}, f"{own['mean']:+.2f}"
+    interval = {}
     if found.low == found.low:  # an interval of too few episodes is not a number
-        focused = found.low > NOTHING_KNOWN and own["low"] > 0
-        verdict = "reproduced" if focused else "not reproduced"
+        lowest = min(found.low - NOTHING_KNOWN, gaps[bare].low, gaps[CENTRE].low)
+        verdict = "reproduced" if lowest > 0 else "not reproduced"
         interval = {"low": found.low, "high": found.high}
-        more += f" [{own['low']:.2f}, {own['high']:.2f}]"
     condition = f"{found.track} track, {found.episodes} episodes, {BOTH}"
-    others = study.means[study.means["control"].isna() & (study.means["policy"] != found.policy)]
+    others = study.means[(study.means["control"] == "") & (study.means["policy"] != found.policy)]
     beside = ", ".join(f"{row.policy} {row.mean:.2f}" for row in _listed(others))
     return claim.model_copy(
         update={
             "id": f"{claim.id}/{study.folder}/{found.policy}",
             "claim": f"{found.policy} reads what will change more than the rest of the picture",
             "claimed": f"a lift above {NOTHING_KNOWN:g}",
-            "baseline": control,
+            "baseline": f"{bare}; {CENTRE}",
             "condition": condition,
             "found": found.mean,
             **interval,
             "command": study.command,
             "verdict": verdict,
-            "why": f"{condition}: {more} over its untrained network"
-            + (f"; beside it {beside}." if beside else "."),
+            "why": f"{condition}: {told}" + (f"; beside it {beside}." if beside else "."),
             "findings": (Finding(condition=condition, value=found.mean, assumed=True, **interval),),
         }
     )
+
+
+def _gap(study: Study, policy: str, control: str) -> Any:
+    """How much more a policy reads the region than a control; UserError if nobody asked it."""
+    gaps = study.differences
+    for row in _listed(gaps[(gaps["first"] == policy) & (gaps["second"] == control)]):
+        return row
+    raise UserError(
+        f"the attention study {study.folder!r} has no {control!r} to hold {policy!r} "
+        "against; run its command again"
+    )
+
+
+def _signed(gap: Any) -> str:
+    interval = f" [{gap.low:+.2f}, {gap.high:+.2f}]" if gap.low == gap.low else ""
+    return f"{gap.mean:+.2f}{interval}"
 
 
 def _listed(table: pd.DataFrame) -> Iterator[Any]:

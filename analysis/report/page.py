@@ -85,7 +85,8 @@ def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
         pictures=pictures,
         examples=_by_policy(pictures.gallery),
         measures=MEASURES,
-        read=_read(tables),
+        read=_read(tables.attention.scores if tables.attention else ()),
+        gaps=_read(tables.attention.differences if tables.attention else ()),
         instructions={(row.suite, row.task): row.instruction for row in tables.by_task},
         outcomes=OUTCOMES,
         commands=commands,
@@ -133,10 +134,10 @@ def _by_policy(gallery: Sequence[Example]) -> Mapping[str, Sequence[Example]]:
     return found
 
 
-def _read(tables: Tables) -> Mapping[str, Mapping[str, Mapping[str, Scored]]]:
+def _read(scores: Sequence[Scored]) -> Mapping[str, Mapping[str, Mapping[str, Scored]]]:
     """Measure -> arm -> region -> score, of the attention study."""
     found: dict[str, dict[str, dict[str, Scored]]] = {}
-    for row in tables.attention.scores if tables.attention else ():
+    for row in scores:
         found.setdefault(row.measure, {}).setdefault(row.arm, {})[row.region] = row
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import json
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import pandas as pd
 from PIL import Image
 
 from analysis.attention.compare import arm_name
+from analysis.attention.folder import read_folder
 from analysis.attention.study import BOTH
 from wambench.errors import UserError
 from wambench.passport import Passport
@@ -22,6 +23,8 @@ MEASURES = {
     "lift": "Lift: attention on a part of the picture over its share of the area; 1 is chance",
     "auroc": "AUROC: how often a pixel inside is read more than one outside; 0.5 is chance",
 }
+DIFFERENCE = "lift"
+"""The measure whose differences are shown."""
 BOUND = "oracle"  # a control that knows the answer; it would only stretch the table
 FIGURES = {
     "over-time": "What the action tokens of each policy read of {camera}, over one episode: orange "
@@ -40,7 +43,10 @@ BUDGET_BYTES = 1_200_000  # of all figures together, so that the page stays belo
 
 @dataclass(frozen=True)
 class Scored:
-    """Mean of one measure over episodes; without an interval where there are too few."""
+    """Mean of one measure over episodes; without an interval where there are too few.
+
+    ``arm``: a policy, a control, or of a difference ``A − B``.
+    """
 
     arm: str
     measure: str
@@ -61,6 +67,7 @@ class Study:
         camera: what is scored.
         regions: name -> what it is.
         scores: arms in the order to show, measure by measure.
+        differences: of policies at the same moments, in :data:`DIFFERENCE`.
         notices: why it may not be about the policies of the run.
     """
 
@@ -71,6 +78,7 @@ class Study:
     moments: int
     regions: Mapping[str, str]
     scores: Sequence[Scored]
+    differences: Sequence[Scored]
     notices: Sequence[str]
 
 
@@ -97,29 +105,24 @@ def read(folder: Path, labels: Sequence[str], passport: Passport | None) -> Stud
         UserError: there is no finished study in the folder.
     """
     try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-        means = pd.read_csv(folder / "means.csv", keep_default_na=False, na_values={
-            column: [""] for column in ("mean", "low", "high")
-        })  # fmt: skip
-        camera = _camera(means, manifest["files"])
-        return Study(
-            folder=str(folder),
-            command=manifest["command"],
-            camera=camera,
-            episodes=manifest["episodes"],
-            moments=manifest["moments"],
-            regions=manifest["regions"],
-            scores=list(_scores(means, camera, labels, list(manifest["regions"]))),
-            notices=_notices(manifest["policies"], labels, passport),
-        )
-    except OSError as error:
-        problem = f"{Path(error.filename).name}: {error.strerror}"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        problem = "its manifest.json or means.csv cannot be read"
-    raise UserError(
-        f"--attention {str(folder)!r} is no finished study ({problem}); make it with "
-        f"wambench attention … --out {folder}"
-    ) from None
+        found = read_folder(folder)
+    except UserError as error:
+        raise UserError(f"--attention {error}") from None
+    manifest = found.manifest
+    camera = _camera(found.means, manifest["files"])
+    scores = list(_scores(found.means, camera, labels, list(manifest["regions"])))
+    own = [arm for arm in dict.fromkeys(row.arm for row in scores) if arm in manifest["policies"]]
+    return Study(
+        folder=str(folder),
+        command=manifest["command"],
+        camera=camera,
+        episodes=manifest["episodes"],
+        moments=manifest["moments"],
+        regions=manifest["regions"],
+        scores=scores,
+        differences=list(_differences(found.differences, camera, own)),
+        notices=_notices(manifest["policies"], labels, passport),
+    )
 
 
 def figures(study: Study) -> tuple[list[Figure], list[str]]:
@@ -137,12 +140,11 @@ def figures(study: Study) -> tuple[list[Figure], list[str]]:
         small.thumbnail((WIDTH, 4 * WIDTH))
         out = io.BytesIO()
         small.save(out, "WEBP", quality=80, method=4)
-        content = base64.b64encode(out.getvalue()).decode()
-        if len(content) > room:
+        uri = f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
+        if len(uri) > room:
             left.append(file.name)
             continue
-        room -= len(content)
-        uri = f"data:image/webp;base64,{content}"
+        room -= len(uri)
         shown.append(Figure(file.stem, words, small.width, small.height, uri))
     return shown, left
 
@@ -181,15 +183,35 @@ def _scores(
         for arm in arms:
             for region in regions:
                 if row := found.get((*arm, measure, region)):
-                    yield Scored(
-                        arm=arm_name(*arm),
-                        measure=measure,
-                        region=region,
-                        mean=float(row["mean"]),
-                        low=_or_none(row["low"]),
-                        high=_or_none(row["high"]),
-                        episodes=int(row["episodes"]),
-                    )
+                    yield _scored(arm_name(*arm), row)
+
+
+def _differences(
+    differences: pd.DataFrame, camera: str, policies: Sequence[str]
+) -> Iterator[Scored]:
+    """Every policy less every later one, whichever way round the study took them."""
+    asked = {"view": "mean", "camera": camera, "measure": DIFFERENCE}
+    chosen = differences[(differences[list(asked)] == pd.Series(asked)).all(axis=1)]
+    rows = chosen.to_dict("records")
+    for one, other in itertools.combinations(policies, 2):
+        for row in rows:
+            if (row["first"], row["second"]) == (one, other):
+                yield _scored(f"{one} − {other}", row)
+            elif (row["second"], row["first"]) == (one, other):
+                turned = {"mean": -row["mean"], "low": -row["high"], "high": -row["low"]}
+                yield _scored(f"{one} − {other}", row | turned)
+
+
+def _scored(arm: str, row: Mapping[Any, Any]) -> Scored:
+    return Scored(
+        arm=arm,
+        measure=row["measure"],
+        region=row["region"],
+        mean=float(row["mean"]),
+        low=_or_none(row["low"]),
+        high=_or_none(row["high"]),
+        episodes=int(row["episodes"]),
+    )
 
 
 def _or_none(value: float) -> float | None:

@@ -97,17 +97,24 @@ def failures(tables: Tables, command: str) -> Sequence[Table]:
 
 
 def attention(tables: Tables, command: str) -> Sequence[Table]:
-    """How well what policies read points at parts of the scene."""
+    """How well what policies read points at parts of the scene, and how they differ in it."""
     found = tables.attention
+    columns = (
+        Column("measure", "Measure"), Column("region", "Region"), Column("mean", "Mean", 2),
+        Column("low", "low", 2), Column("high", "high", 2), Column("episodes", "Episodes", 0),
+    )  # fmt: skip
+    camera = f"Camera: {found.camera}." if found else ""
     return [
         Table(
             "attention", "What action tokens read, scored against parts of the scene",
-            (
-                Column("arm", "Map"), Column("measure", "Measure"), Column("region", "Region"),
-                Column("mean", "Mean", 2), Column("low", "low", 2), Column("high", "high", 2),
-                Column("episodes", "Episodes", 0),
-            ),
+            (Column("arm", "Map"), *columns),
             [vars(row) for row in (found.scores if found else ())],
-            command, f"Camera: {found.camera}." if found else "", group="measure",
-        )
+            command, camera, group="measure",
+        ),
+        Table(
+            "attention_pairs", "How policies differ in what they read at the same moments",
+            (Column("arm", "Pair"), *columns),
+            [vars(row) for row in (found.differences if found else ())],
+            command, camera, group="measure",
+        ),
     ]  # fmt: skip
