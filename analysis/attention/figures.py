@@ -134,7 +134,7 @@ def score_bars(means: pd.DataFrame, measure: str, level: float, camera: str) -> 
     arms = zip(chosen["policy"], chosen["control"], strict=True)
     names = list(dict.fromkeys(arm_name(policy, control) for policy, control in arms))
     shown = [name for name in REGIONS if name in set(chosen["region"])]
-    figure, grid = _panels(len(shown), 2.0, 0.6 + 0.19 * len(names))
+    figure, (grid,) = _panels(len(shown), 2.0, 0.6 + 0.19 * len(names))
     for axes, name in zip(grid, shown, strict=True):
         part = chosen[chosen["region"] == name]
         for row in part.to_dict("records"):
@@ -162,35 +162,32 @@ def causal_curves(blanking: pd.DataFrame) -> Figure:
     ``blanking``: of :func:`analysis.attention.compare.blanking`.
     """
     names = list(dict.fromkeys(blanking["policy"]))
-    figure, grid = _panels(2, 3.0, 2.6)
-    for axes, test in zip(grid, ("deletion", "insertion"), strict=True):
-        by = blanking[blanking["test"] == test].set_index(["policy", "choice"]).sort_index()
-        for number, name in enumerate(names):
-            colour = SERIES[number % len(SERIES)]
-            for choice, line in (("most read", "-"), ("random", ":")):
-                curve = by.loc[(name, choice)]
-                label = name if choice == "most read" else None
+    by: Any = blanking.set_index(["test", "policy", "choice"]).sort_index()
+    figure, grid = _panels(len(names), 1.3, 3.4, rows=2)
+    for row, (test, what) in zip(
+        grid, (("deletion", "blanked"), ("insertion", "kept")), strict=True
+    ):
+        for axes, name in zip(row, names, strict=True):
+            for choice, colour in (("most read", "#c05400"), ("random", "#0072b2")):
+                curve = by.loc[(test, name, choice)]
                 at = 100 * curve["fraction"].to_numpy()
-                axes.plot(
-                    at, curve["mean"], line, color=colour, marker="osD^v*"[number % 6],
-                    markersize=3, linewidth=1.2, label=label,
-                )  # fmt: skip
-                axes.fill_between(at, curve["low"], curve["high"], color=colour, alpha=0.12, lw=0)
-        what = "blanked" if test == "deletion" else "kept"
-        axes.set_title(test, fontsize=9, color=INK)
-        axes.set_xlabel(f"image tokens {what}, %", fontsize=8)
-        axes.tick_params(labelsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
-    grid[0].set_ylabel("mean change of the action", fontsize=8)
+                axes.plot(at, curve["mean"], "o-", color=colour, markersize=3, linewidth=1.2,
+                          label=choice)  # fmt: skip
+                axes.fill_between(at, curve["low"], curve["high"], color=colour, alpha=0.2, lw=0)
+            axes.set_ylim(0, 1.05 * np.fmax(by.loc[test, "mean"], by.loc[test, "high"]).max())
+            axes.label_outer()
+            axes.tick_params(labelsize=7)
+            axes.spines[["top", "right"]].set_visible(False)
+            if test == "deletion":
+                axes.set_title(name, fontsize=8, color=INK)
+            axes.set_xlabel(f"{what}, %", fontsize=7)
+        row[0].set_ylabel(f"{test}\nchange of the action", fontsize=7)
     figure.legend(
-        *grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=7,
-        frameon=False, title_fontsize=7,
-        title="solid: most read; dotted: as many at random; bands: 95 % over episodes",
+        *grid[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=7,
+        frameon=False, title="image tokens blanked or kept; bands: 95 % over episodes",
+        title_fontsize=7,
     )  # fmt: skip
     return figure
-
-
-SERIES = ("#0072b2", "#c05400", "#007a5a", "#8a3b78", "#6b5900", "#444c55")
 
 
 def save(figure: Figure, path: Path) -> Path:
@@ -232,11 +229,14 @@ def _one(width: float, height: float) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]:
+def _panels(
+    columns: int, width: float, height: float, rows: int = 1
+) -> tuple[Figure, list[list[Axes]]]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(1.6 + width * count, height), layout="constrained")
-    return figure, list(figure.subplots(1, count, squeeze=False)[0])
+    figure = Figure(figsize=(1.6 + width * columns, height), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, [list(row) for row in axes]
 
 
 def _scale(figure: Figure, end: float) -> None:
