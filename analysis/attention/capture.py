@@ -133,6 +133,9 @@ class Capture:
             if len(first.actions) > self._attention.actions:  # several rows for each action
                 p = p.unflatten(2, (self._attention.actions, -1)).mean(dim=3)
             if reduction.merged:
-                rest = p[..., reduction.merged].sum(dim=-1, keepdim=True)
-                p = torch.cat([p[..., reduction.kept], rest], dim=-1)
+                kept, merged = (
+                    p.index_select(-1, torch.tensor(columns, device=p.device))
+                    for columns in (reduction.kept, reduction.merged)
+                )
+                p = torch.cat([kept, merged.sum(dim=-1, keepdim=True)], dim=-1)
             reduction.add([(one.step, one.layer) for one in waiting], p)

@@ -113,12 +113,14 @@ class Reduction:
         self._mean = np.zeros((fits.steps, fits.layers, fits.actions, keys), np.float32)
         self._maximum = np.zeros_like(self._mean)
         self._by_head = np.zeros((fits.steps, fits.layers, fits.heads, keys), np.float32)
-        self._rollout = np.zeros((fits.steps, fits.actions, keys), np.float32)
         self._full = np.zeros((*every, keys), np.float32) if full else None
         own = [i for i, token in enumerate(self.tokens) if token.kind == "action"]
         is_stream = own == list(range(own[0], own[0] + every.actions)) if own else False
         self._own = slice(own[0], own[-1] + 1) if is_stream else None
-        self._flow = self._mean[:0]
+        # What has reached each action [steps, actions, keys] by way of the layers so far.
+        self._flow = np.zeros((every.steps, every.actions, keys if is_stream else 0), np.float32)
+        if is_stream:
+            self._flow[:, :, self._own] = np.eye(every.actions)
 
     def add(self, places: Sequence[tuple[int, int]], p: Tensor) -> None:
         """Take some softmaxes.
@@ -138,35 +140,44 @@ class Reduction:
             np.maximum(self._maximum[at], highest[i], out=self._maximum[at])
             if self._full is not None:
                 self._full[step, layer] = p[i].cpu().numpy()
-            if self._own is not None:
-                self._pass_on(step, layer, mean[i], self._own)
+        if self._own is not None:
+            self._pass_on(places, mean, self._own)
 
-    def _pass_on(self, step: int, layer: int, mean: Floats, own: slice) -> None:
-        """Let one layer pass on to each action what has reached the others [actions, columns]."""
-        if layer == 0:
-            self._flow = np.zeros_like(mean)
-            np.fill_diagonal(self._flow[:, own], 1)
-        seen = mean[:, own] @ self._flow
-        seen[:, : own.start] += mean[:, : own.start]
-        seen[:, own.stop :] += mean[:, own.stop :]
-        self._flow += seen
-        self._flow *= 0.5
-        if layer == self._every.layers - 1:
-            self._rollout[self._bins[0][step]] += binned(np.add, self._flow[None], self._bins[3])[0]
+    def _pass_on(self, places: Sequence[tuple[int, int]], mean: Floats, own: slice) -> None:
+        """Let each layer pass on to each action what has reached the others.
+
+        Steps know nothing of each other, so that one layer of all of them is passed on at once.
+        """
+        by_layer: dict[int, list[int]] = {}
+        for i, (_, layer) in enumerate(places):
+            by_layer.setdefault(layer, []).append(i)
+        for layer in sorted(by_layer):
+            steps = [places[i][0] for i in by_layer[layer]]
+            read, flow = mean[by_layer[layer]], self._flow[steps]
+            flow += read[:, :, own] @ flow
+            read[:, :, own] = 0
+            self._flow[steps] = 0.5 * (flow + read)
 
     def finish(self) -> Read:
         """When all has come in."""
         steps, layers, heads, actions = (np.bincount(one).astype(np.float32) for one in self._bins)
         each = steps[:, None, None, None] * layers[:, None, None]
-        flowed = self._rollout / (steps[:, None, None] * actions[:, None])
         return Read(
             tokens=self.tokens,
             mean=self._mean / (each * actions[:, None]),
             maximum=self._maximum,
             by_head=self._by_head / (each * heads[:, None]),
-            rollout=None if self._own is None else flowed,
+            rollout=self._rollout(),
             full=self._full,
         )
+
+    def _rollout(self) -> Floats | None:
+        if self._own is None:
+            return None
+        summed = binned(np.add, self._flow, self._bins[3])
+        summed = binned(np.add, summed[None], self._bins[0])[0]
+        steps, actions = np.bincount(self._bins[0]), np.bincount(self._bins[3])
+        return (summed / (steps[:, None, None] * actions[:, None])).astype(np.float32)
 
 
 def binned(combine: np.ufunc, x: Floats, bin_of: NDArray[np.intp]) -> Floats:
