@@ -41,7 +41,9 @@ POLICIES: Mapping[str, tuple[str, Mapping[str, Any], Mapping[str, Any], str]] = 
     "a swapped": ("nano-a", {"swap_instruction": 3}, config(), "ffffffffffff"),
     "b": ("nano-b", {}, config(1_050_000), "ssssssffffff"),
     "scripted": ("expert", {}, {}, "ssssssssssss"),
+    "at random": ("random", {}, {}, "ffffffffffs."),
 }
+SCRIPTED = {"scripted", "at random"}
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def page(tmp_path: Path, wambench: CommandLine, monkeypatch: pytest.MonkeyPatch)
         store.set_passport(passport)
         for label, (name, options, _, letters) in POLICIES.items():
             spec = PolicySpec(
-                paradigm="vla", track="scripted" if label == "scripted" else "nano", about="made up"
+                paradigm="vla", track="scripted" if label in SCRIPTED else "nano", about="made up"
             )
             made = cells_of(label, letters)
             choice = PolicyChoice(label, name, options)
@@ -70,7 +72,7 @@ def page(tmp_path: Path, wambench: CommandLine, monkeypatch: pytest.MonkeyPatch)
 
 def test_conditions_are_shown_and_their_equality_is_computed(page: Page) -> None:
     rows = {row[0]: row[1:] for row in page.table("What each policy is and how it was made")[1:]}
-    assert set(rows) == set(POLICIES) - {"scripted"}
+    assert set(rows) == set(POLICIES) - SCRIPTED
     assert rows["a"][:3] == ["1\u202f000\u202f000", "11 + 32 + 64; 16", "96"]
     assert rows["a"][4:] == ["4\u202f000", "64\u202f000", "1.00", "10"]
     assert rows["a young"][4:] == ["1\u202f000", "16\u202f000", "0.25", "2"]
@@ -111,7 +113,15 @@ def test_variants_are_held_against_the_policy_as_it_is(page: Page) -> None:
     found = rows["a swapped"]
     assert found[:4] == ["swap_instruction 3", "12", "0.0 %", "100.0 %"]
     assert found[4].startswith("-100.0 %") and found[5:] == ["0.000490.00098", "worse"]
-    assert rows["a young"][-1].startswith("undecided")
+    assert rows["a young"][6].startswith("undecided")
+
+
+def test_variants_are_held_against_random_actions(page: Page) -> None:
+    rows = {row[0]: row[1:] for row in page.table("Variants against random actions")[1:]}
+    # They solved the last of the eleven cells that they finished; the young one ended after eight.
+    assert rows["a swapped"][:3] == ["11", "0.0 %", "9.1 %"]
+    assert rows["a young"][:3] == ["8", "50.0 %", "0.0 %"]
+    assert all(row[-1].startswith("undecided") for row in rows.values())
 
 
 def test_kinds_of_failure_are_those_that_were_kept(

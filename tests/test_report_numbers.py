@@ -38,6 +38,8 @@ ROWS = {
     "pairs": f"policy against verdict {PAIR} p:p p_holm:p",
     "variants": "policy changed cells:n variant_rate:% policy_rate:% difference:% low:% high:% "
     "p:p p_holm:p verdict",
+    "chance": "policy cells:n variant_rate:% chance_rate:% difference:% low:% high:% p:p p_holm:p "
+    "verdict",
     "conditions": "policy parameters:n words_tokens:n image_tokens:n imagined_tokens:n "
     "action_tokens:n decision_flops:M decision_ms:n steps:n samples:n training_flops:P "
     "cpu_minutes:n",

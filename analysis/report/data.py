@@ -22,7 +22,7 @@ from analysis.report.tables import (
     TroubleRow,
 )
 from analysis.report.taxonomy import taxonomy
-from analysis.report.variants import variant_rows
+from analysis.report.variants import chance_rows, variant_rows
 from analysis.report.verdicts import comparisons, plainest
 from analysis.statistics import clustered
 from wambench import plugins
@@ -73,6 +73,7 @@ def collect(store: Store) -> Tables:
         comparisons=comparisons(cells, choices, specs, order, stopping),
         ranks=pairing.rank({label: asked[label] for label in plainest(choices, order)}),
         variants=variant_rows(cells, choices, stopping),
+        chance=chance_rows(cells, choices),
         conditions=conditions,
         learning=curves(cells, conditions, choices),
         effort=[_effort_row(row.policy, by_policy[row.policy]) for row in policies],

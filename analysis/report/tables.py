@@ -17,7 +17,7 @@ from analysis.report.learning import Age
 from analysis.report.score import Score
 from analysis.report.study import Study
 from analysis.report.taxonomy import Taxonomy
-from analysis.report.variants import VariantRow
+from analysis.report.variants import ChanceRow, VariantRow
 from analysis.statistics import Interval, Ranks
 from wambench.passport import Passport
 
@@ -116,6 +116,7 @@ class Tables:
     comparisons: Sequence[Comparison]
     ranks: Ranks | None
     variants: Sequence[VariantRow]
+    chance: Sequence[ChanceRow]  # variants against random actions
     conditions: Sequence[ConditionRow]
     learning: Mapping[str, Sequence[Age]]
     effort: Sequence[EffortRow]

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.pairing import Comparison, by_policy, compare
+from analysis.pairing import Asked, Comparison, by_policy, compare
 from analysis.report.verdicts import plainest
 from analysis.stopping import early_verdicts
 from wambench.cells import PolicyChoice
 from wambench.stopping import Stopping
 from wambench.store import StoredCell
+
+CHANCE = "random"
+"""The policy whose success is chance, by its entry point."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,15 @@ class VariantRow:
     changed: Mapping[str, Any]
     variant_rate: float | None  # on the cells that both finished
     policy_rate: float | None
+    found: Comparison
+
+
+@dataclass(frozen=True)
+class ChanceRow:
+    """A variant (first) against random actions."""
+
+    variant_rate: float | None  # on the cells that both finished
+    chance_rate: float | None
     found: Comparison
 
 
@@ -34,27 +46,49 @@ def variant_rows(
     ``stopping``: as of :func:`analysis.report.verdicts.comparisons`.
     """
     asked = by_policy(cells)
-    plain = {choices[label].name: label for label in plainest(choices, list(asked))}
-    pairs = [
-        (label, plain[choices[label].name])
-        for label in asked
-        if plain[choices[label].name] != label
-    ]
+    pairs = _variants(asked, choices)
     rows = []
     for one in compare(asked, pairs, judged=early_verdicts(stopping, asked, pairs)):
         first, second = asked[one.first], asked[one.second]
-        places = [p for p in first if first[p] is not None and second.get(p) is not None]
         before, after = choices[one.second].options, choices[one.first].options
         rows.append(
             VariantRow(
                 changed={k: v for k, v in after.items() if before.get(k, ...) != v},
-                variant_rate=_rate([first[place] for place in places]),
-                policy_rate=_rate([second[place] for place in places]),
+                variant_rate=_rate(first, second),
+                policy_rate=_rate(second, first),
                 found=one,
             )
         )
     return rows
 
 
-def _rate(ended: Sequence[bool | None]) -> float | None:
-    return sum(map(bool, ended)) / len(ended) if ended else None
+def chance_rows(
+    cells: Sequence[StoredCell], choices: Mapping[str, PolicyChoice]
+) -> Sequence[ChanceRow]:
+    """Every variant against random actions, where the run has them."""
+    asked = by_policy(cells)
+    chance = [label for label in asked if choices[label].name == CHANCE][:1]
+    pairs = [(label, random) for label, _ in _variants(asked, choices) for random in chance]
+    return [
+        ChanceRow(
+            variant_rate=_rate(asked[one.first], asked[one.second]),
+            chance_rate=_rate(asked[one.second], asked[one.first]),
+            found=one,
+        )
+        for one in compare(asked, pairs)
+    ]
+
+
+def _variants(
+    asked: Mapping[str, Asked], choices: Mapping[str, PolicyChoice]
+) -> list[tuple[str, str]]:
+    """Each with the policy that it is a variant of."""
+    plain = {choices[label].name: label for label in plainest(choices, list(asked))}
+    pairs = [(label, plain[choices[label].name]) for label in asked]
+    return [(label, as_it_is) for label, as_it_is in pairs if label != as_it_is]
+
+
+def _rate(own: Asked, other: Asked) -> float | None:
+    """Success of the first where both have an outcome."""
+    ended = [won for place, won in own.items() if won is not None and other.get(place) is not None]
+    return sum(ended) / len(ended) if ended else None

@@ -87,6 +87,22 @@ def pairs(tables: Tables, command: str) -> Sequence[Table]:
             ],
             command,
         ),
+        Table(
+            "chance", "Variants against random actions",
+            (
+                Column("policy", "Variant"), Column("against", "Chance"),
+                Column("variant_rate", "Variant, %", 1, scale=0.01),
+                Column("chance_rate", "Chance, %", 1, scale=0.01), *PAIR,
+            ),
+            [
+                {
+                    **_pair(row.found), "variant_rate": row.variant_rate,
+                    "chance_rate": row.chance_rate,
+                }
+                for row in tables.chance
+            ],
+            command,
+        ),
     ]  # fmt: skip
 
 
