@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import pickle
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
-from functools import partial
-from importlib import metadata
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,22 +10,21 @@ import pandas as pd
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from analysis.attention import causal, compare, figures, film, page
-from analysis.attention.folder import BLANKING, DIFFERENCES, MANIFEST, MEANS
-from analysis.attention.overhead import overhead
+from analysis.attention import compare
+from analysis.attention.asking import Plan, answers
+from analysis.attention.parts import Parts
 from analysis.attention.regions import REGIONS
-from analysis.attention.scenes import Course, Looking, Moment, check, gather
-from analysis.attention.study import BOTH, Arm, Seen, arms_of, ask, ask_nothing
+from analysis.attention.scenes import Course, Looking, check
+from analysis.attention.study import Arm, arms_of
+from analysis.attention.writing import write
 from wambench import plugins
 from wambench.cli.options import parsed
 from wambench.cli.output import Json, command_line, print_json, print_table
 from wambench.contract import PolicySpec
 from wambench.errors import UserError
 from wambench.policy import Policy
-from wambench.protocols import Protocol, protocol
+from wambench.protocols import protocol
 
-SHOWN_MOMENTS = 5  # columns of a figure
-FPS_OF_ROBOT = 20
 SHORT = 4  # control steps between moments of the episode that is drawn
 
 
@@ -71,77 +64,33 @@ def attention(
         raise UserError(
             f"--camera {drawn_camera!r} is not what the policies see; {', '.join(spec.cameras)}"
         )
-    ahead = spec.horizon
-    wide = Looking(rules, spec, stride=stride, ahead=ahead)
-    fine = Looking(rules, spec, stride=SHORT, ahead=ahead)
-    groups = [[Course(name, number, state) for state in init] for name in suite for number in task]
-    for courses in groups:
-        check(courses, wide)
-    folder = _Folder(out)
+    plan = Plan(
+        arms,
+        [[Course(name, number, state) for state in init] for name in suite for number in task],
+        wide=Looking(rules, spec, stride=stride, ahead=spec.horizon),
+        fine=Looking(rules, spec, stride=SHORT, ahead=spec.horizon),
+        blanking=blanking,
+    )
+    for courses in plan.groups:
+        check(courses, plan.wide)
+    parts = Parts(out)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, disable=json) as progress:
-        bar = progress.add_task("episodes", total=len(groups) + 1)
-        moments: list[Moment] = []
-        for courses in groups:
-            moments += folder.once("moments", [courses, wide], partial(gather, courses, wide))
-            progress.advance(bar)
-        first = groups[0][0]
-        episode = folder.once("moments", [[first], fine], partial(gather, [first], fine))
-        progress.advance(bar)
-        bar = progress.add_task("policies", total=len(arms) * (1 + blanking))
-        scores, shares, moved = [], [], []
-        seen: list[Seen] = []
-        for arm in arms:
-            identity = plugins.make_policy(arm.name, arm.options).fingerprint()
-            key = [arm, identity, groups, wide]
-            progress.update(bar, description=compare.arm_name(arm.policy, arm.control))
-            asked = folder.once("asked", key, partial(ask, arm, moments, rules.orientation))
-            scores.append(asked.scores)
-            shares.append(asked.shares)
-            progress.advance(bar)
-            if not arm.control:
-                seen += ask(arm, episode, rules.orientation, keep=lambda moment: True).kept
-            if blanking and not arm.control:
-                moved.append(folder.once("moved", key, partial(causal.moved, arm, moments)))
-            progress.advance(bar, int(blanking))
-        scores.append(ask_nothing(moments, spec.cameras))
-    found = pd.concat(scores, ignore_index=True)
-    means = compare.means(found)
-    gaps = compare.differences(found, _pairs(arms))
-    blanked = compare.blanking(pd.concat(moved, ignore_index=True)) if moved else None
-    for name, rows in (("scores", [found]), ("shares", shares), ("moved", moved)):
-        if rows:
-            pd.concat(rows, ignore_index=True).to_parquet(out / f"{name}.parquet", index=False)
-    for name, table in ((MEANS, means), (DIFFERENCES, gaps), (BLANKING, blanked)):
-        if table is not None:
-            table.to_csv(out / name, index=False, float_format="%.6g", lineterminator="\n")
-    _figures(out, seen, means, blanked, drawn_camera, rules)
-    title = f"{first.suite}, task {first.task_index}, initial state {first.init_state}"
-    (out / "attention.html").write_text(
-        page.render(seen, rules.orientation, title, command_line()), encoding="utf-8"
-    )
-    film.write(out, "rollout", film.frames(seen, rules.orientation), FPS_OF_ROBOT / SHORT)
-    watching = {arm.policy: asdict(overhead(arm, episode[0])) for arm in arms if not arm.control}
-    manifest = _manifest(arms, moments, rules, out) | {"watching": watching}
-    (out / MANIFEST).write_text(json_text(manifest))
+        found = answers(plan, parts, progress)
+    means, manifest = write(out, plan, found, drawn_camera, command_line())
     headline = _headline(means, drawn_camera)
     if json:
         print_json({"out": str(out), "manifest": manifest, "lift": headline})
     else:
         print_table(headline, ["policy", *REGIONS])
         print(f"lift over chance (1), {drawn_camera}, {manifest['episodes']} episodes")
-        for label, cost in watching.items():
+        for label, cost in manifest["watching"].items():
             print(
                 f"watching {label}: {cost['kept_bytes'] / 1e6:.2f} MB a decision, "
                 f"{cost['time_ratio']:.2f} times its {cost['plain_ms']:.0f} ms"
             )
         print(f"all in {out}")
-
-
-def json_text(value: Any) -> str:
-    """Indented JSON with a line's end."""
-    return json.dumps(value, indent=1) + "\n"
 
 
 def _arms(given: Sequence[str], options: dict[str, Any], *, with_controls: bool) -> list[Arm]:
@@ -189,99 +138,6 @@ def _needs(policies: Sequence[Policy]) -> PolicySpec:
             "horizon": max(spec.horizon for spec in specs),
         }
     )
-
-
-class _Folder:
-    """What was computed before is read again: results by a hash of all they depend on."""
-
-    def __init__(self, out: Path) -> None:
-        self._parts = out / "parts"
-        try:
-            self._parts.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"cannot write to {str(out)!r}: {error.strerror}; choose another --out"
-            ) from None
-
-    def once(self, what: str, key: Any, compute: Callable[[], Any]) -> Any:
-        """The result of ``compute``, kept under a name that the text of ``key`` determines."""
-        digest = hashlib.blake2b(repr([what, key]).encode(), digest_size=12).hexdigest()
-        file = self._parts / f"{what}-{digest}.pickle"
-        if file.exists():
-            return pickle.loads(file.read_bytes())
-        result = compute()
-        part = file.with_suffix(".part")
-        part.write_bytes(pickle.dumps(result))
-        part.replace(file)
-        return result
-
-
-def _pairs(arms: Sequence[Arm]) -> list[tuple[str, str]]:
-    """Every policy against every other, its own controls, and the maps that know nothing."""
-    own = [arm.policy for arm in arms if not arm.control]
-    out = [(a, b) for i, a in enumerate(own) for b in own[i + 1 :]]
-    out += dict.fromkeys(
-        (arm.policy, compare.arm_name(arm.policy, arm.control)) for arm in arms if arm.control
-    )
-    return out + [(policy, nothing) for policy in own for nothing in ("uniform", "centre prior")]
-
-
-def _figures(
-    out: Path,
-    seen: Sequence[Seen],
-    means: pd.DataFrame,
-    blanked: pd.DataFrame | None,
-    camera: str,
-    rules: Protocol,
-) -> None:
-    turned = rules.orientation
-    steps = sorted({one.moment.step for one in seen})
-    spaced = {
-        steps[round(i * (len(steps) - 1) / (SHOWN_MOMENTS - 1))] for i in range(SHOWN_MOMENTS)
-    }
-    chosen = [one for one in seen if one.moment.step in spaced]
-    middle = sorted(spaced)[len(spaced) // 2]
-    figures.save(figures.over_time(chosen, camera, turned), out / "over-time.png")
-    figures.save(figures.words(seen), out / "words.png")
-    for one in seen:
-        if one.moment.step != middle:
-            continue
-        figures.save(figures.over_layers(one, camera, turned), out / f"layers-{one.arm.policy}.png")
-        if one.attention.frames:
-            path = out / f"imagined-{one.arm.policy}.png"
-            figures.save(figures.imagined(one, camera, turned), path)
-    for measure, level in (("lift", 1.0), ("auroc", 0.5), ("nss", 0.0)):
-        for where in (camera, BOTH):
-            name = f"{measure}-{where.replace(' ', '-')}.png"
-            if where in set(means["camera"]):
-                figures.save(figures.score_bars(means, measure, level, where), out / name)
-    if blanked is not None:
-        figures.save(figures.causal_curves(blanked), out / "blanking.png")
-
-
-def _manifest(
-    arms: Sequence[Arm], moments: Sequence[Moment], rules: Protocol, out: Path
-) -> dict[str, Any]:
-    """What was done, by what, and what is in the folder."""
-    return {
-        "command": command_line(),
-        "wambench": metadata.version("wambench"),
-        "protocol": rules.name,
-        "policies": {
-            arm.policy: {
-                "name": arm.name,
-                "options": dict(arm.options),
-                "fingerprint": dict(plugins.make_policy(arm.name, arm.options).fingerprint()),
-            }
-            for arm in arms
-            if not arm.control
-        },
-        "controls": sorted({arm.control for arm in arms if arm.control}),
-        "episodes": len({moment.episode for moment in moments}),
-        "moments": len(moments),
-        "regions": dict(REGIONS),
-        "files": sorted(path.name for path in out.iterdir() if path.is_file()),
-    }
 
 
 def _headline(means: pd.DataFrame, camera: str) -> list[dict[str, str]]:
