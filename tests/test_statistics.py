@@ -112,6 +112,8 @@ def test_clustered_is_wilson_where_tasks_are_alike_and_wider_where_they_are_not(
     assert clustered([[(5, 10)] * 10]) == pytest.approx(wilson(50, 100))
     assert clustered([[(10, 10)] * 4] * 2) == pytest.approx(wilson(80, 80))
     assert clustered([[(0, 10)] * 4] * 2) == pytest.approx(wilson(0, 80))
+    never = clustered([[(0, 20)] * 10] * 2)
+    assert never and never[0] == 0, "and not 1e-18, which a table would write out"
     apart = clustered([[(10, 10), (0, 10)] * 5])
     # Ten tasks that are all or nothing are worth fewer than ten episodes, for Student's quantile.
     assert apart is not None and apart[1] - apart[0] > np.ptp(wilson(5, 10))

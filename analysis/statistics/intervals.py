@@ -74,7 +74,8 @@ def clustered(
     variance = max(between * few, within) / count**2
     worth = mean * (1 - mean) / variance if variance else count**2 / scarcity
     low, high = proportion_confint(mean * worth, worth, 1 - confidence, method="wilson")
-    return max(0.0, float(low)), min(1.0, float(high))
+    # statsmodels leaves 1e-18 where Wilson's interval begins at 0.
+    return max(0.0, float(low)) if mean > 0 else 0.0, min(1.0, float(high)) if mean < 1 else 1.0
 
 
 def ratio_variance(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
