@@ -12,6 +12,7 @@ from tests.records import grid, make_cell, make_passport, make_record, make_run,
 from wambench.errors import UserError
 from wambench.store import Store, merge_runs
 from wambench.store.store import StoredCell
+from wambench.sweepfile import plan, read
 
 CELLS = grid(tasks=3)
 SHARDS = [CELLS[:6], CELLS[6:12], CELLS[12:]]
@@ -62,6 +63,22 @@ def test_of_some_cells_only_those_and_their_policies_are_copied(
     with Store.read(tmp_path / "some") as store:
         assert set(store.policies()) == {"p"}
         assert [attempt["cell_key"] for attempt in store.attempts()] == [wanted[0].key]
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_sweep_file_chooses_what_is_copied(work: Path, wambench: CommandLine) -> None:
+    for name, policies in (("large", "[random, frozen]"), ("small", "[random]")):
+        states = "0-3" if name == "large" else "1-2"
+        (work / f"{name}.yaml").write_text(
+            f"policies: {policies}\nsuites: {{toy: 0}}\ninit_states: {states}\n"
+        )
+    make_run(work / "run", plan(read(work / "large.yaml")).cells)
+    ended = wambench("merge", "run", "--of", "small.yaml", "--out", "some")
+    assert ended.code == 0 and "2 episodes added" in ended.out, ended.err
+    wanted = [cell.key for cell in plan(read(work / "small.yaml")).cells]
+    assert [known.cell.key for known in contents(work / "some")] == wanted
+    missing = wambench("merge", "run", "--of", "none.yaml", "--out", "other")
+    assert missing.code == 2 and "none.yaml" in missing.err and not (work / "other").exists()
 
 
 def test_target_may_be_a_source_and_sources_stay_as_they_are(shards: list[Path]) -> None:

@@ -109,7 +109,7 @@ class Reduction:
         keys = len(self.tokens)
         every = Sizes(attention.steps, attention.layers, attention.heads, attention.actions)
         fits = fitting(every, keys, limit_bytes)
-        self._every, self._bins = every, [bins(*pair) for pair in zip(every, fits, strict=True)]
+        self._bins = [bins(*pair) for pair in zip(every, fits, strict=True)]
         self._mean = np.zeros((fits.steps, fits.layers, fits.actions, keys), np.float32)
         self._maximum = np.zeros_like(self._mean)
         self._by_head = np.zeros((fits.steps, fits.layers, fits.heads, keys), np.float32)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from analysis.attention.compare import arm_name
-from analysis.attention.folder import DIFFERENCES, read_folder
+from analysis.attention.folder import DIFFERENCES, StudyFolder, read_folder
 from analysis.attention.scores import chance
 from analysis.attention.study import BOTH
 from analysis.claims.rows import Finding, Row, Verdict
@@ -24,36 +23,20 @@ UNTRAINED, CENTRE, INSTRUCTION = "untrained", "centre prior", "other instruction
 NOTHING_KNOWN = chance(0.5)[MEASURE]  # a lift does not depend on the area
 
 
-@dataclass(frozen=True)
-class Study:
-    """Of one folder, what is asked here of the tables of :mod:`analysis.attention.compare`."""
-
-    folder: str
-    command: str
-    means: pd.DataFrame
-    differences: pd.DataFrame
-
-
-def studies_under(results: Path | None) -> Sequence[Study]:
+def studies_under(results: Path | None) -> Sequence[StudyFolder]:
     """Every folder of ``results`` that an attention study was written to; UserError if damaged."""
     if results is None:
         return []
-    found = [read_folder(file.parent) for file in sorted(results.glob(f"*/{DIFFERENCES}"))]
-    return [
-        Study(
-            one.folder.name, str(one.manifest["command"]), _chosen(one.means),
-            _chosen(one.differences),
-        )
-        for one in found
-    ]  # fmt: skip
+    return [read_folder(file.parent) for file in sorted(results.glob(f"*/{DIFFERENCES}"))]
 
 
 def _chosen(table: pd.DataFrame) -> pd.DataFrame:
+    """What the claim is about, of the tables of :mod:`analysis.attention.compare`."""
     asked = {"camera": BOTH, "region": REGION, "view": VIEW, "measure": MEASURE}
     return table[(table[list(asked)] == pd.Series(asked)).all(axis=1)]
 
 
-def rows(claim: Row, studies: Sequence[Study]) -> list[Row]:
+def rows(claim: Row, studies: Sequence[StudyFolder]) -> list[Row]:
     """The claim for each ImageWAM of each study, on its own track; ``claim``: the paper's row.
 
     UserError for a study without the controls.
@@ -61,12 +44,12 @@ def rows(claim: Row, studies: Sequence[Study]) -> list[Row]:
     return [
         _row(claim, study, policy)
         for study in studies
-        for policy in _listed(study.means)
+        for policy in _listed(_chosen(study.means))
         if policy.paradigm == PARADIGM and not policy.control
     ]
 
 
-def _row(claim: Row, study: Study, found: Any) -> Row:
+def _row(claim: Row, study: StudyFolder, found: Any) -> Row:
     """Focused: more than chance, the untrained network and a map that only knows the middle.
 
     What changes is about the same whatever the instruction says (the arm), so a policy that hears
@@ -82,18 +65,19 @@ def _row(claim: Row, study: Study, found: Any) -> Row:
         verdict = "reproduced" if lowest > 0 else "not reproduced"
         interval = {"low": found.low, "high": found.high}
     condition = f"{found.track} track, {found.episodes} episodes, {BOTH}"
-    others = study.means[(study.means["control"] == "") & (study.means["policy"] != found.policy)]
+    means = _chosen(study.means)
+    others = means[(means["control"] == "") & (means["policy"] != found.policy)]
     beside = ", ".join(f"{row.policy} {row.mean:.2f}" for row in _listed(others))
     return claim.model_copy(
         update={
-            "id": f"{claim.id}/{study.folder}/{found.policy}",
+            "id": f"{claim.id}/{study.folder.name}/{found.policy}",
             "claim": f"{found.policy} reads what will change more than the rest of the picture",
             "claimed": f"a lift above {NOTHING_KNOWN:g}",
             "baseline": f"{bare}; {CENTRE}",
             "condition": condition,
             "found": found.mean,
             **interval,
-            "command": study.command,
+            "command": study.manifest["command"],
             "verdict": verdict,
             "why": f"{condition}: {told}" + (f"; beside it {beside}." if beside else "."),
             "findings": (Finding(condition=condition, value=found.mean, assumed=True, **interval),),
@@ -101,15 +85,16 @@ def _row(claim: Row, study: Study, found: Any) -> Row:
     )
 
 
-def _gap(study: Study, policy: str, control: str) -> Any:
+def _gap(study: StudyFolder, policy: str, control: str) -> Any:
     """How much more a policy reads the region than a control; UserError if nobody asked it."""
-    gaps = study.differences
-    for row in _listed(gaps[(gaps["first"] == policy) & (gaps["second"] == control)]):
-        return row
-    raise UserError(
-        f"the attention study {study.folder!r} has no {control!r} to hold {policy!r} "
-        "against; run its command again"
-    )
+    gaps = _chosen(study.differences)
+    found = next(_listed(gaps[(gaps["first"] == policy) & (gaps["second"] == control)]), None)
+    if found is None:
+        raise UserError(
+            f"the attention study {str(study.folder)!r} has no {control!r} to hold {policy!r} "
+            "against; run its command again, with its controls"
+        )
+    return found
 
 
 def _signed(gap: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from analysis.attention.folder import StudyFolder
 from analysis.claims import arithmetic, attention, latency, policies, ratios, success, table5
 from analysis.claims.costs import Costs, Reading
 from analysis.claims.counts import counted
@@ -40,7 +41,7 @@ class Evidence:
     records: Sequence[LatencyRecord] = ()
     scores: success.Scores = field(default_factory=dict)
     predict: latency.Predict = latency.no_prediction
-    studies: Sequence[attention.Study] = ()
+    studies: Sequence[StudyFolder] = ()
 
 
 def ledger(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from analysis.attention.folder import StudyFolder
 from analysis.claims import attention
 from analysis.claims.published import Published, Readings
 from analysis.claims.rows import Number, Row, Verdict
@@ -113,7 +114,7 @@ def _shown(path: str, readings: Readings) -> tuple[float | None, str]:
     return float(value[int(rest[1])] if len(rest) > 1 else value), name
 
 
-def qualitative_rows(published: Published, studies: Sequence[attention.Study]) -> list[Row]:
+def qualitative_rows(published: Published, studies: Sequence[StudyFolder]) -> list[Row]:
     """Claims without a number; the one on attention also for the policies of each study."""
     out = []
     for name, text in published.qualitative.items():

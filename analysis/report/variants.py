@@ -67,7 +67,8 @@ def chance_rows(
 ) -> Sequence[ChanceRow]:
     """Every variant against random actions, where the run has them."""
     asked = by_policy(cells)
-    chance = [label for label in asked if choices[label].name == CHANCE][:1]
+    plain = plainest(choices, list(asked))
+    chance = [label for label in plain if choices[label].name == CHANCE]
     pairs = [(label, random) for label, _ in _variants(asked, choices) for random in chance]
     return [
         ChanceRow(
