@@ -9,6 +9,7 @@ and on every task list.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import logging
@@ -58,6 +59,12 @@ def simulation_modules() -> ModuleType:
         from libero.libero import envs
 
         return envs
+
+
+def control_functions() -> ModuleType:
+    """``robosuite.utils.control_utils``: the mathematics of its controllers, compiled by numba."""
+    simulation_modules()
+    return importlib.import_module("robosuite.utils.control_utils")
 
 
 def _import_robosuite_quietly() -> None:
