@@ -15,6 +15,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from tasks.libero.culling import Culling, mirror_of
 from tasks.libero.meshes import merged_details
 
 # robosuite hides the collision meshes (group 0) and shows the visual ones (group 1).
@@ -137,6 +138,7 @@ class _Canvas:
         self._options = mujoco.MjvOption()
         self._options.geomgroup[COLLISION_GROUP] = 0
         self._options.geomgroup[visual_group] = 1
+        self._culling: Culling | None = None
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         with merged_details(model) if rendering == "coarse" else contextlib.nullcontext():
@@ -149,8 +151,20 @@ class _Canvas:
 
     def draw(self, data: mujoco.MjData, camera: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         """Draw uint8 [H, W, 3], upright."""
-        self._look(data, camera)
-        return self._render(size)
+        if self._culling is None:
+            self._look(data, camera)
+            shown = self._options.geomgroup.astype(bool)
+            self._culling = Culling(self._model, mirror_of(self._scene), shown)
+        flags, reflection = self._scene.flags, mujoco.mjtRndFlag.mjRND_REFLECTION
+        before = flags[reflection]
+        out = np.empty((*size, 3), np.uint8)
+        for part in self._culling.passes(data, camera, size):
+            with self._culling.hiding(part.hidden):
+                self._look(data, camera)
+            flags[reflection] = before and part.mirror
+            out[part.rows, part.columns] = self._render(size)[part.rows, part.columns]
+        flags[reflection] = before
+        return out
 
     def bodies(
         self, data: mujoco.MjData, camera: int, size: tuple[int, int], boxes: Sequence[Box]
@@ -202,7 +216,7 @@ class _Canvas:
         mujoco.mjr_render(viewport, self._scene, self._context)
         pixels = np.empty((*size, 3), np.uint8)
         mujoco.mjr_readPixels(pixels, None, viewport, self._context)
-        return np.ascontiguousarray(pixels[::-1])
+        return pixels[::-1]
 
     @property
     def renderer(self) -> str:
