@@ -89,6 +89,20 @@ class Cell:
         )
 
 
+@dataclass(frozen=True)
+class StoredCell:
+    """A cell with what is known of it."""
+
+    cell: Cell
+    outcome: str | None  # None: not run yet, or infrastructure failed each time
+    steps: int | None
+    fault: str
+    final_digest: str | None
+    seconds: Mapping[str, float]
+    infrastructure_failures: int
+    looks: int = 0  # how often the policy was asked
+
+
 class CellMaker:
     """Makes the cells of one policy on one suite; hashes what they share once."""
 

@@ -1,5 +1,6 @@
 """The run directory's SQLite store: one writer, crash-safe, mergeable."""
 
+from wambench.cells import StoredCell
 from wambench.store.export import (
     TABLES,
     check_target,
@@ -10,7 +11,7 @@ from wambench.store.export import (
 )
 from wambench.store.light import lighten
 from wambench.store.merge import merge_runs
-from wambench.store.store import STORE_NAME, Store, StoredCell
+from wambench.store.store import STORE_NAME, Store
 
 __all__ = [
     "STORE_NAME",

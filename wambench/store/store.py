@@ -16,14 +16,14 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
 
-from wambench.cells import Cell, PolicyChoice
+from wambench.cells import Cell, PolicyChoice, StoredCell
 from wambench.contract import PolicySpec
 from wambench.episode import EpisodeRecord
 from wambench.errors import UserError, one_line
@@ -37,20 +37,6 @@ STORE_NAME = "run.sqlite"
 LOCK_NAME = "run.lock"
 
 CELL_COLUMNS = "key, policy, protocol, suite, task_index, task, init_state, seed"
-
-
-@dataclass(frozen=True)
-class StoredCell:
-    """A cell with what is known of it."""
-
-    cell: Cell
-    outcome: str | None  # None: not run yet, or infrastructure failed each time
-    steps: int | None
-    fault: str
-    final_digest: str | None
-    seconds: Mapping[str, float]
-    infrastructure_failures: int
-    looks: int = 0  # how often the policy was asked
 
 
 def _now() -> str:

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 
 import psutil
 
-from wambench.cells import Cell
+from wambench.cells import Cell, StoredCell
 from wambench.errors import UserError
 from wambench.policy import Policy
-from wambench.store.store import StoredCell
 from wambench.sweepfile import Plan
 
 RESERVE_MB = 1500  # Ray's own processes, its object store and the driver
