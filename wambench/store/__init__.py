@@ -6,23 +6,31 @@ from wambench.store.export import (
     check_target,
     episodes_frame,
     export_table,
+    outcomes_frame,
     timings_frame,
     unwritable,
 )
 from wambench.store.light import lighten
 from wambench.store.merge import merge_runs
 from wambench.store.store import STORE_NAME, Store
+from wambench.store.summaries import Count, Spent, counts, paces, spent
 
 __all__ = [
     "STORE_NAME",
     "TABLES",
+    "Count",
+    "Spent",
     "Store",
     "StoredCell",
     "check_target",
+    "counts",
     "episodes_frame",
     "export_table",
     "lighten",
     "merge_runs",
+    "outcomes_frame",
+    "paces",
+    "spent",
     "timings_frame",
     "unwritable",
 ]
