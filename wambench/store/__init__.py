@@ -13,24 +13,42 @@ from wambench.store.export import (
 from wambench.store.light import lighten
 from wambench.store.merge import merge_runs
 from wambench.store.store import STORE_NAME, Store
-from wambench.store.summaries import Count, Spent, counts, paces, spent
+from wambench.store.summaries import (
+    Count,
+    Fault,
+    Spent,
+    Trouble,
+    counts,
+    examples,
+    failed,
+    faults,
+    paces,
+    spent,
+    troubles,
+)
 
 __all__ = [
     "STORE_NAME",
     "TABLES",
     "Count",
+    "Fault",
     "Spent",
     "Store",
     "StoredCell",
+    "Trouble",
     "check_target",
     "counts",
     "episodes_frame",
+    "examples",
     "export_table",
+    "failed",
+    "faults",
     "lighten",
     "merge_runs",
     "outcomes_frame",
     "paces",
     "spent",
     "timings_frame",
+    "troubles",
     "unwritable",
 ]

@@ -316,11 +316,14 @@ class Store:
                 f"({one_line(error)}); restore the run from a backup, or run its sweep anew"
             ) from None
 
-    def attempts(self) -> Sequence[Mapping[str, Any]]:
-        """All infrastructure failures, oldest first."""
-        cursor = self._db.execute("SELECT cell_key, kind, message, traceback, at FROM attempts")
+    def attempts(self, latest: int = -1) -> Sequence[Mapping[str, Any]]:
+        """Infrastructure failures, oldest first: all, or so many of the latest."""
+        cursor = self._db.execute(
+            "SELECT cell_key, kind, message, traceback, at FROM attempts ORDER BY id DESC LIMIT ?",
+            (latest,),
+        )
         names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+        return [dict(zip(names, row, strict=True)) for row in cursor][::-1]
 
     def invocations(self) -> Sequence[Mapping[str, Any]]:
         """The commands that wrote to this run."""
