@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.statistics import MARGIN, Outcomes, Paired, Ranks, Verdict, paired, ranks, verdicts
 from wambench.store import StoredCell
 
-Place = tuple[str, int, int, int]
-"""Suite, task, initial state, seed."""
-Asked = Mapping[Place, bool | None]
-"""Where one policy was asked for -> whether it succeeded; None: missing, or infrastructure failed.
+PLACE = ["suite", "task_index", "init_state", "seed"]
+NOT_ASKED, MISSING, LOST, WON = -2, -1, 0, 1
+Asked: TypeAlias = pd.DataFrame
+"""Places in order (rows, by :data:`PLACE`) x policies: int8, how each ended there.
 
-A policy error is no success.
+``MISSING``: asked for without an outcome, or infrastructure failed. A policy error is no success.
 """
+Own: TypeAlias = pd.Series  # one policy's column
 
 
 @dataclass(frozen=True)
@@ -51,42 +57,60 @@ class Comparison:
     verdict: Verdict
 
 
-def by_policy(cells: Sequence[StoredCell]) -> dict[str, dict[Place, bool | None]]:
-    """Policy -> every place it was asked for -> how it ended."""
-    asked: dict[str, dict[Place, bool | None]] = {}
-    for stored in cells:
-        cell = stored.cell
-        place = cell.suite, cell.task_index, cell.init_state, cell.seed
-        ended = None if stored.outcome is None else stored.outcome == "success"
-        asked.setdefault(cell.policy, {})[place] = ended
-    return asked
+def by_policy(cells: Iterable[StoredCell]) -> Asked:
+    """How every policy ended in every place it was asked for."""
+    rows = [(*stored.cell.place, stored.outcome) for stored in cells]
+    return asked_of(pd.DataFrame(rows, columns=["policy", *PLACE, "outcome"]))
 
 
-def common(first: Asked, second: Asked) -> Outcomes:
+def asked_of(outcomes: pd.DataFrame) -> Asked:
+    """The same of :func:`wambench.store.outcomes_frame`."""
+    is_known = outcomes["outcome"].notna()
+    ended = np.where(outcomes["outcome"] == "success", WON, np.where(is_known, LOST, MISSING))
+    rows = outcomes[PLACE].assign(
+        suite=outcomes["suite"].astype(object),
+        policy=outcomes["policy"].astype(object),
+        ended=ended.astype(np.int8),
+    )
+    # Two tasks of one number, of two versions of a suite: the last is it.
+    rows = rows.drop_duplicates([*PLACE, "policy"], keep="last")
+    return rows.set_index([*PLACE, "policy"])["ended"].unstack(fill_value=NOT_ASKED)
+
+
+def common(first: Own, second: Own) -> Outcomes:
     """Both outcomes of every cell that both finished, per suite and task."""
-    found: dict[str, dict[int, list[tuple[bool, bool]]]] = {}
-    for place in sorted(set(first) & set(second)):
-        one, other = first[place], second[place]
-        if one is not None and other is not None:
-            found.setdefault(place[0], {}).setdefault(place[1], []).append((one, other))
-    return [list(tasks.values()) for tasks in found.values()]
+    both = ((first >= LOST) & (second >= LOST)).to_numpy()
+    pairs = np.stack([first, second], axis=1)[both] == WON
+    suites, tasks = (first.index.codes[level][both] for level in (0, 1))
+    found: dict[int, list[NDArray[np.bool_]]] = {}
+    starts = np.flatnonzero(np.diff(suites) | np.diff(tasks)) + 1
+    for start, part in zip((0, *starts), np.split(pairs, starts), strict=True):
+        if len(part):
+            found.setdefault(suites[start], []).append(part)
+    return list(found.values())
 
 
-def left_out(first: Asked, second: Asked) -> LeftOut:
+def left_out(first: Own, second: Own) -> LeftOut:
     """Count what :func:`common` leaves out."""
-    both = set(first) & set(second)
-    missing = [(first[place] is None, second[place] is None) for place in both]
+    ways = [np.minimum(own.to_numpy(), LOST) - NOT_ASKED for own in (first, second)]
+    counts = np.bincount(3 * ways[0] + ways[1], minlength=9).reshape(3, 3)
     return LeftOut(
-        first_alone=len(set(first) - both),
-        second_alone=len(set(second) - both),
-        first_missing=missing.count((True, False)),
-        second_missing=missing.count((False, True)),
-        both_missing=missing.count((True, True)),
+        first_alone=int(counts[1:, 0].sum()),
+        second_alone=int(counts[0, 1:].sum()),
+        first_missing=int(counts[1, 2]),
+        second_missing=int(counts[2, 1]),
+        both_missing=int(counts[1, 1]),
     )
 
 
+def rate(own: Own, other: Own) -> float | None:
+    """Success of the first where both have an outcome; None if they have none."""
+    ended = own[(own >= LOST) & (other >= LOST)]
+    return int(ended.sum()) / len(ended) if len(ended) else None
+
+
 def compare(
-    asked: Mapping[str, Asked],
+    asked: Asked,
     pairs: Sequence[tuple[str, str]] | None = None,
     margin: float = MARGIN,
     judged: Mapping[tuple[str, str], Verdict] | None = None,
@@ -120,20 +144,11 @@ def _with_p_of(verdict: Verdict, found: Paired) -> Paired:
     return replace(found, p_value=verdict.p_difference, p_equivalence=verdict.p_equivalence)
 
 
-def rank(asked: Mapping[str, Asked]) -> Ranks | None:
+def rank(asked: Asked) -> Ranks | None:
     """Rank all policies over tasks, on the cells that every one of them finished.
 
     None with fewer than three policies or two tasks with such cells.
     """
-    finished = [
-        {place for place, ended in places.items() if ended is not None} for places in asked.values()
-    ]
-    tasks: dict[tuple[str, int], list[Place]] = {}
-    for place in sorted(set.intersection(*finished)) if finished else ():
-        tasks.setdefault(place[:2], []).append(place)
-    return ranks(
-        {
-            label: [sum(ended[at] or 0 for at in places) / len(places) for places in tasks.values()]
-            for label, ended in asked.items()
-        }
-    )
+    finished = asked[(asked >= LOST).all(axis=1)]
+    rates = finished.groupby(level=PLACE[:2]).mean()
+    return ranks({label: rates[label].tolist() for label in rates})

@@ -8,15 +8,16 @@ a decision and never turn it: what it looks at is always the first rounds of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.pairing import Asked, by_policy
+from analysis.pairing import LOST, NOT_ASKED, PLACE, Asked, by_policy
 from analysis.statistics import CONFIDENCE, MARGIN, POWER, Stop, Verdict, evidence, stop
 from wambench.errors import UserError
 from wambench.stopping import Rounds, Stopping, StoppingRule
@@ -84,10 +85,10 @@ class Decided(StoppingRule):
 
     def finished(self, cells: Sequence[StoredCell], rounds: Rounds) -> Mapping[str, str]:
         """See :class:`wambench.stopping.StoppingRule`."""
-        asked = by_policy(cells)
+        ended = by_round(by_policy(cells), rounds, {*chain(*self._terms.pairs)})
         found: dict[str, list[tuple[str, Stop]]] = {}
         for first, second in self._terms.pairs:
-            decided = self._terms.stop(played(asked.get(first, {}), asked.get(second, {}), rounds))
+            decided = self._terms.stop(played(ended[first], ended[second]))
             found.setdefault(first, []).append((second, decided))
             found.setdefault(second, []).append((first, _turned(decided)))
         return {
@@ -109,21 +110,31 @@ def terms(record: Stopping) -> Terms | None:
     )
 
 
-def played(first: Asked, second: Asked, rounds: Rounds) -> NDArray[np.int8]:
-    """First solved it minus second solved it, [rounds, tasks], up to the first incomplete round."""
-    found: list[list[int]] = []
-    for init_state, seed in rounds.order:
-        places = [(suite, task, init_state, seed) for suite, task in rounds.tasks]
-        ended = [(first.get(place), second.get(place)) for place in places]
-        if any(None in pair for pair in ended):
-            break
-        found.append([bool(one) - bool(other) for one, other in ended])
-    return np.array(found, dtype=np.int8).reshape(-1, len(rounds.tasks))
+def by_round(
+    asked: Asked, rounds: Rounds, labels: Collection[str]
+) -> Mapping[str, NDArray[np.int8]]:
+    """Policy -> how it ended in every cell of every round, [rounds, tasks], as in ``asked``."""
+    places = pd.MultiIndex.from_tuples(
+        [(*task, *round_) for round_ in rounds.order for task in rounds.tasks], names=PLACE
+    )
+    ended = asked.reindex(index=places, columns=list(labels), fill_value=NOT_ASKED)
+    shape = len(rounds.order), len(rounds.tasks)
+    return {label: ended[label].to_numpy(np.int8).reshape(shape) for label in ended}
+
+
+def played(first: NDArray[np.int8], second: NDArray[np.int8]) -> NDArray[np.int8]:
+    """First solved it minus second solved it, [rounds, tasks], up to the first incomplete round.
+
+    Both of :func:`by_round`.
+    """
+    whole = (np.minimum(first, second) >= LOST).all(axis=1)
+    until = int(np.logical_and.accumulate(whole).sum())
+    return (first - second)[:until]
 
 
 def early_verdicts(
     record: Stopping | None,
-    asked: Mapping[str, Asked],
+    asked: Asked,
     pairs: Sequence[tuple[str, str]],
 ) -> Mapping[tuple[str, str], Verdict]:
     """Verdicts on pairs whose number of episodes was not fixed beforehand; none on others.
@@ -134,10 +145,11 @@ def early_verdicts(
     if record is None:
         return {}
     found = terms(record)
+    ended = by_round(asked, record.rounds, {*chain(*pairs)})
     verdicts: dict[tuple[str, str], Verdict] = {}
     for first, second in pairs:
         if found and {first, second} in [{*pair} for pair in found.pairs]:
-            outcomes = played(asked[first], asked[second], record.rounds)
+            outcomes = played(ended[first], ended[second])
             verdicts[first, second] = verdict(outcomes, found, len(record.rounds.order))
         elif {first, second} & set(record.left):
             verdicts[first, second] = Verdict("undecided", NOT_JUDGED, 1.0, 1.0)

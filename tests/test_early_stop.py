@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from numpy.typing import NDArray
 
-from analysis.pairing import compare
+from analysis.pairing import Asked, by_policy, compare
 from analysis.report.caveats import notices
-from analysis.stopping import NOT_JUDGED, Decided, Terms, early_verdicts, played, verdict
+from analysis.stopping import NOT_JUDGED, Decided, Terms, by_round, early_verdicts, played, verdict
 from tests.conftest import CommandLine, Install, Refused
 from tests.records import make_passport, make_record
 from tests.running import COMMAND, episodes_csv, wambench
@@ -25,7 +26,7 @@ from wambench import plugins, stopping, sweepfile
 from wambench.cells import Cell
 from wambench.errors import UserError
 from wambench.stopping import Rounds, Stopping, StoppingRule
-from wambench.store import Store, lighten, merge_runs
+from wambench.store import Store, StoredCell, lighten, merge_runs
 from wambench.sweep.agenda import Agenda, Until
 
 TWINS = {
@@ -387,6 +388,18 @@ def test_a_dry_run_says_at_most(work: Path, wambench: CommandLine) -> None:
     assert ended.code == 0 and f"at most {2 * ROUNDS * TASKS} cells to run" in ended.out
 
 
+def asked_of(ended: Mapping[str, Mapping[Any, bool | None]]) -> Asked:
+    """Policy -> place -> whether it succeeded, None without an outcome; as of a store's cells."""
+    outcome = {True: "success", False: "failure", None: None}
+    return by_policy(
+        StoredCell(
+            Cell("", label, "", suite, task, "", state, seed), outcome[won], None, "", None, {}, 0
+        )
+        for label, places in ended.items()
+        for (suite, task, state, seed), won in places.items()
+    )
+
+
 # -- what is said of it ------------------------------------------------------------------------
 
 
@@ -403,11 +416,16 @@ def test_rounds_count_up_to_the_first_that_is_incomplete() -> None:
     rounds = record_of(Decided(["p", "q"]), 4).rounds
     first = {("toy", task, i, 0): True for task in (0, 1) for i in range(4)}
     second: dict[Any, bool | None] = {place: place[1] == 1 for place in first}
-    assert played(first, second, rounds).tolist() == [[1, 0]] * 4
+
+    def outcomes() -> NDArray[np.int8]:
+        ended = by_round(asked_of({"p": first, "q": second}), rounds, ["p", "q"])
+        return played(ended["p"], ended["q"])
+
+    assert outcomes().tolist() == [[1, 0]] * 4
     second["toy", 0, 2, 0] = None
-    assert played(first, second, rounds).tolist() == [[1, 0]] * 2
+    assert outcomes().tolist() == [[1, 0]] * 2
     del second["toy", 1, 0, 0]
-    assert played(first, second, rounds).shape == (0, 2)
+    assert outcomes().shape == (0, 2)
 
 
 def test_verdicts_of_watched_pairs_are_those_of_the_rule() -> None:
@@ -441,10 +459,12 @@ def test_of_many_equal_policies_some_is_called_better_in_5_percent_of_sweeps_at_
 
 def test_of_pairs_that_the_rule_did_not_watch_nothing_is_said() -> None:
     places = [("toy", task, i, 0) for task in (0, 1) for i in range(30)]
-    asked = {
-        label: dict.fromkeys(places[:: 1 if label in "st" else 2], label == "p")
-        for label in "pqrst"
-    }
+    asked = asked_of(
+        {
+            label: dict.fromkeys(places[:: 1 if label in "st" else 2], label == "p")
+            for label in "pqrst"
+        }
+    )
     terms = Decided(list("pqrst"), [("p", "q"), ("q", "r")], 0.2)
     pairs = [("q", "p"), ("p", "r"), ("p", "s"), ("s", "t")]
     left = record_of(terms, 30, {"p": 15, "q": 15})
@@ -487,7 +507,7 @@ def test_a_report_says_that_and_how_a_run_ended_early(
 
 
 def test_a_run_whose_rule_never_ended_it_still_says_so() -> None:
-    found = notices([], make_passport(), record_of(Decided(["p", "q"]), 5))
+    found = notices([], by_policy([]), make_passport(), record_of(Decided(["p", "q"]), 5))
     assert any("could end after any round" in line for line in found)
     assert not any("take the number of episodes" in line for line in found)
 

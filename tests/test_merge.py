@@ -10,8 +10,7 @@ import pytest
 from tests.conftest import CommandLine
 from tests.records import grid, make_cell, make_passport, make_record, make_run, plan_and_add
 from wambench.errors import UserError
-from wambench.store import Store, merge_runs
-from wambench.store.store import StoredCell
+from wambench.store import Store, StoredCell, merge_runs
 from wambench.sweepfile import plan, read
 
 CELLS = grid(tasks=3)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.pairing import LeftOut, by_policy, common, compare, left_out, rank
+from analysis.pairing import Asked, LeftOut, by_policy, common, compare, left_out, rank
 from analysis.planning.questions import TASKS
 from analysis.statistics import discordance, episodes_paired, episodes_unpaired
 from tests.conftest import CommandLine
@@ -40,6 +40,10 @@ def cells_of(run: Path) -> Sequence[StoredCell]:
         return store.cells()
 
 
+def pairs_of(asked: Asked) -> list[list[list[list[bool]]]]:
+    return [[task.tolist() for task in suite] for suite in common(asked["a"], asked["b"])]
+
+
 # ------------------------------------------------------------------ pairs
 
 
@@ -47,17 +51,19 @@ def test_pairs_are_the_cells_that_both_finished_and_the_rest_is_counted(tmp_path
     run = write_run(tmp_path / "run", {"a": "ssf.", "b": "sf.."}, tasks=2)
     write_run(tmp_path / "more", {"b": "sf..s."}, tasks=3)
     asked = by_policy(cells_of(run))
-    assert common(asked["a"], asked["b"]) == [[[(True, True), (True, False)]]]
+    assert pairs_of(asked) == [[[[True, True], [True, False]]]]
     assert left_out(asked["a"], asked["b"]) == LeftOut(0, 0, 0, 1, 1)
-    more = by_policy(cells_of(tmp_path / "more"))["b"]
-    found = left_out(asked["a"], more)
+    more = by_policy(
+        [*cells_of(tmp_path / "more"), *(a for a in cells_of(run) if a.cell.policy == "a")]
+    )
+    found = left_out(more["a"], more["b"])
     assert (found.first_alone, found.second_alone, found.both_missing) == (0, 2, 1)
     assert found.total + 2 == 6, "every cell that one of them was asked for is somewhere"
 
 
 def test_a_policy_error_is_no_success(tmp_path: Path) -> None:
     asked = by_policy(cells_of(write_run(tmp_path / "run", {"a": "se", "b": "ss"}, tasks=1)))
-    assert common(asked["a"], asked["b"]) == [[[(True, True), (False, True)]]]
+    assert pairs_of(asked) == [[[[True, True], [False, True]]]]
 
 
 def test_comparisons_are_judged_together(tmp_path: Path) -> None:
@@ -80,7 +86,7 @@ def test_ranks_take_the_tasks_that_all_finished(tmp_path: Path) -> None:
     found = rank(asked)
     assert found is not None and found.tasks == 2
     assert found.mean_ranks == {"a": 1, "b": 2, "c": 3}
-    assert rank({label: asked[label] for label in "ab"}) is None and rank({}) is None
+    assert rank(asked[["a", "b"]]) is None and rank(by_policy([])) is None
 
 
 # ------------------------------------------------------------------ the command

@@ -459,37 +459,34 @@ def test_a_simulator_that_hangs_is_killed(
     assert "the simulator hung" in Page(run / "report.html").text
 
 
-def stored(outcomes: Mapping[str, str]) -> list[StoredCell]:
-    return [
-        StoredCell(cell, outcome, None if outcome is None else 5, "", "", {}, 0)
-        for policy, letters in sorted(outcomes.items())
-        for cell, outcome in cells_of(policy, letters)
-    ]
+def chosen_of(folder: Path, outcomes: Mapping[str, str], best: str) -> list[StoredCell]:
+    with Store.read(write_run(folder, outcomes)) as store:
+        return strips.choose(store, best)
 
 
 def places(chosen: Iterable[StoredCell]) -> set[tuple[str, str, int]]:
     return {(k.cell.policy, k.cell.task, k.cell.init_state) for k in chosen}
 
 
-def test_choice_opens_as_few_tasks_as_it_can() -> None:
+def test_choice_opens_as_few_tasks_as_it_can(tmp_path: Path) -> None:
     # go left: all but the failure of a; go right: only a's failure
-    chosen = strips.choose(stored({"a": "sssssfss", "b": "sfffffff"}), best="a")
+    chosen = chosen_of(tmp_path / "run", {"a": "sssssfss", "b": "sfffffff"}, best="a")
     assert places(chosen) == {
         ("a", "go left", 0), ("b", "go left", 0), ("b", "go left", 1), ("a", "go right", 1),
     }  # fmt: skip
 
 
-def test_choice_prefers_failures_that_the_best_solved_and_real_ones() -> None:
-    chosen = strips.choose(stored({"best": "ffss", "other": "ffef"}), best="best")
+def test_choice_prefers_failures_that_the_best_solved_and_real_ones(tmp_path: Path) -> None:
+    chosen = chosen_of(tmp_path / "run", {"best": "ffss", "other": "ffef"}, best="best")
     assert ("other", "go left", 3) in places(chosen)
-    only_faults = strips.choose(stored({"p": ".e.."}), best="p")
+    only_faults = chosen_of(tmp_path / "faults", {"p": ".e.."}, best="p")
     assert places(only_faults) == {("p", "go left", 1)}
-    assert strips.choose(stored({"p": "...."}), best="p") == []
+    assert chosen_of(tmp_path / "nothing", {"p": "...."}, best="p") == []
 
 
 def test_tracks_are_told_honestly() -> None:
     def row(policy: str, track: str) -> PolicyRow:
-        return PolicyRow(policy, "vla", track, "", Score.of([]), None, None)
+        return PolicyRow(policy, "vla", track, "", Score.counted(0, 0), None, None)
 
     assert "say nothing of any published checkpoint" in tracks([row("a", "scripted")])
     mixed = tracks([row("a", "scripted"), row("n", "nano"), row("p", "published")])

@@ -87,10 +87,10 @@ def test_success_is_drawn_against_cost_for_one_track_alone(page: Page) -> None:
 
 
 def test_equality_names_what_differs() -> None:
-    rows = condition_rows([], {"a": config(), "b": config(), "plain": {}})
+    rows = condition_rows({}, {"a": config(), "b": config(), "plain": {}})
     assert equality(rows).startswith("Equal among these 2: optimiser steps,")
     assert "Not equal" not in equality(rows)
-    other = condition_rows([], {"a": config(), "b": config(data_hash="def", seed=1)})
+    other = condition_rows({}, {"a": config(), "b": config(data_hash="def", seed=1)})
     assert "Not equal: data, seed." in equality(other)
     assert equality(rows[:1]) == ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from tests import whole_run
 from tests.conftest import CommandLine, Refused
 from tests.test_report import Page, undrawn  # noqa: F401  (a fixture)
 from wambench.passport import Passport
-from wambench.store import Store, StoredCell
+from wambench.store import Store
 from wambench.suite import Suite
 
 
@@ -25,17 +26,18 @@ def run(tmp_path: Path) -> Path:
     return whole_run.make(tmp_path / "run")
 
 
-def read(run: Path) -> tuple[Tables, list[StoredCell]]:
+@pytest.fixture
+def read(run: Path) -> Iterator[tuple[Tables, Store]]:
     with Store.read(run) as store:
-        return data.collect(store), list(store.cells())
+        yield data.collect(store), store
 
 
 # -- which -----------------------------------------------------------------------------------------
 
 
-def test_every_kind_of_every_policy_has_an_example(run: Path) -> None:
-    tables, cells = read(run)
-    chosen = gallery.choose(tables, cells, [])
+def test_every_kind_of_every_policy_has_an_example(read: tuple[Tables, Store]) -> None:
+    tables, store = read
+    chosen = gallery.choose(tables, store, [])
     assert tables.taxonomy is not None
     kinds = {(one.policy, one.kind) for one in tables.taxonomy.episodes}
     assert {(found.policy, found.kind) for _, found in chosen} == kinds
@@ -47,28 +49,30 @@ def test_every_kind_of_every_policy_has_an_example(run: Path) -> None:
     assert scripted == sorted(scripted), "learned policies come first"
 
 
-def test_where_room_is_scarce_learned_policies_and_frequent_kinds_have_it(run: Path) -> None:
-    tables, cells = read(run)
-    chosen = gallery.choose(tables, cells, [], most=3)
+def test_where_room_is_scarce_learned_policies_and_frequent_kinds_have_it(
+    read: tuple[Tables, Store],
+) -> None:
+    tables, store = read
+    chosen = gallery.choose(tables, store, [], most=3)
     first = next(row.policy for row in tables.policies if row.track != "scripted")
     assert chosen[0][1].policy == first and len(chosen) == 3
     assert tables.taxonomy is not None
     often = [tables.taxonomy.counts[f.kind][f.policy] for _, f in chosen if f.policy == first]
     assert often == sorted(often, reverse=True)
-    assert gallery.choose(tables, cells, [], most=0) == []
+    assert gallery.choose(tables, store, [], most=0) == []
 
 
-def test_tasks_that_are_drawn_anyway_are_preferred(run: Path) -> None:
-    tables, cells = read(run)
+def test_tasks_that_are_drawn_anyway_are_preferred(read: tuple[Tables, Store]) -> None:
+    tables, store = read
     assert tables.taxonomy is not None
     alike = [one for one in tables.taxonomy.episodes
              if (one.policy, one.kind) == ("random", "dropped")]  # fmt: skip
     tables = replace(tables, taxonomy=replace(tables.taxonomy, episodes=alike))
     same = {one.key for one in alike}
-    offers = {(c.cell.suite, c.cell.task_index): c for c in cells if c.cell.key in same}
+    offers = {(c.cell.suite, c.cell.task_index): c for c in store.cells(same)}
     assert len(offers) > 1, "there is a choice"
     for opened in offers.values():
-        ((chosen, _),) = gallery.choose(tables, cells, [opened], most=1)
+        ((chosen, _),) = gallery.choose(tables, store, [opened], most=1)
         assert chosen.cell.task == opened.cell.task
 
 
@@ -87,10 +91,10 @@ def test_tasks_that_are_drawn_anyway_are_preferred(run: Path) -> None:
     ],
 )
 def test_a_strip_shows_its_moment(
-    run: Path, toy: Suite, around: int, last: int, expected: list[int]
+    read: tuple[Tables, Store], toy: Suite, around: int, last: int, expected: list[int]
 ) -> None:
-    _, cells = read(run)
-    stored = next(stored for stored in cells if stored.cell.suite == "toy")  # 10 steps a second
+    # 10 steps a second
+    stored = next(stored for stored in read[1].cells() if stored.cell.suite == "toy")
     assert strips._moments(Shot(stored, around), last) == expected
     whole = strips._moments(Shot(stored), 60)
     assert whole == [0, 12, 24, 36, 48, 60]

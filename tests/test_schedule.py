@@ -24,7 +24,7 @@ def make_schedule(
 ) -> Schedule:
     """A schedule of ``counts[task]`` cells of each task, each of ``seconds``."""
     cells = [make_cell(task=t, init_state=i) for t, count in counts.items() for i in range(count)]
-    return Schedule(cells, lambda cell: seconds, lambda task: open_seconds)
+    return Schedule(cells, lambda kind: seconds, lambda task: open_seconds)
 
 
 def test_longest_task_first() -> None:
@@ -33,7 +33,7 @@ def test_longest_task_first() -> None:
 
 def test_length_counts_seconds_not_cells() -> None:
     cells = [make_cell(task=0), make_cell(task=1, init_state=0), make_cell(task=1, init_state=1)]
-    slow = Schedule(cells, lambda cell: 100 if cell.task_index == 0 else 1, lambda task: 0)
+    slow = Schedule(cells, lambda kind: 100 if kind[2] == 0 else 1, lambda task: 0)
     assert slow.next_task([]) == A
 
 
@@ -82,7 +82,7 @@ def test_put_back_revives_a_finished_task() -> None:
     cell = schedule.next_of(A)
     assert cell is not None and not schedule.has(A)
     schedule.put_back(cell)
-    assert schedule.next_task([]) == A and schedule.remaining() == [cell]
+    assert schedule.next_task([]) == A and schedule.remaining() == {cell.kind: 1}
 
 
 def test_dropped_task_is_gone() -> None:
@@ -201,10 +201,10 @@ def test_too_little_memory_is_refused_with_the_numbers(monkeypatch: pytest.Monke
 def test_estimate_learns_from_finished_episodes() -> None:
     plan = plan_of(PAIRED)
     estimate, cell = sizing.Estimator(plan), plan.cells[0]
-    assert estimate.seconds(cell) == pytest.approx(50 * 0.001)  # 40 steps and 10 to settle
+    assert estimate.seconds(cell.kind) == pytest.approx(50 * 0.001)  # 40 steps and 10 to settle
     for total in (2.0, 4.0):
         estimate.learn(cell, {"total": total})
-    assert estimate.seconds(cell) == 3.0
+    assert estimate.seconds(cell.kind) == 3.0
     other = next(one for one in plan.cells if one.policy != cell.policy)
-    assert estimate.seconds(other) == pytest.approx(50 * 0.001)
-    assert estimate.wall_seconds([cell, cell], workers=2) == pytest.approx((3 + 3 + 1.0) / 2)
+    assert estimate.seconds(other.kind) == pytest.approx(50 * 0.001)
+    assert estimate.wall_seconds({cell.kind: 2}, workers=2) == pytest.approx((3 + 3 + 1.0) / 2)

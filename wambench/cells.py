@@ -68,6 +68,10 @@ def _source_hash(kind: type[Policy]) -> str:
     return digest.hexdigest()
 
 
+Kind = tuple[str, str, int]
+"""Policy, suite and task index."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One episode to run, self-contained enough to travel to a worker."""
@@ -81,12 +85,36 @@ class Cell:
     init_state: int
     seed: int
 
+    @property
+    def place(self) -> tuple[str, str, int, int, int]:
+        """By what cells are ordered: policy, suite, task, initial state, seed."""
+        return self.policy, self.suite, self.task_index, self.init_state, self.seed
+
+    @property
+    def kind(self) -> Kind:
+        """What cells share that are expected to take equally long."""
+        return self.policy, self.suite, self.task_index
+
     def describe(self) -> str:
         """One line for messages."""
         return (
             f"{self.policy} on {self.suite}/{self.task_index} "
             f"init {self.init_state} seed {self.seed}"
         )
+
+
+@dataclass(frozen=True)
+class StoredCell:
+    """A cell with what is known of it."""
+
+    cell: Cell
+    outcome: str | None  # None: not run yet, or infrastructure failed each time
+    steps: int | None
+    fault: str
+    final_digest: str | None
+    seconds: Mapping[str, float]
+    infrastructure_failures: int
+    looks: int = 0  # how often the policy was asked
 
 
 class CellMaker:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from wambench.cells import Cell, StoredCell
 from wambench.contract import Frozen
 from wambench.errors import UserError, one_line
-
-if TYPE_CHECKING:
-    from wambench.cells import Cell
-    from wambench.store import StoredCell
 
 
 class Rounds(Frozen):

@@ -9,7 +9,7 @@ from pathlib import Path
 from analysis.claims.published import Number, Published, Readings, Table
 from analysis.claims.rows import Finding, Row, judge
 from analysis.statistics import wilson
-from wambench.store import Store
+from wambench.store import Store, counts
 
 COMMAND = "wambench sweep FILE --out RUN, then wambench audit claims --run RUN"
 ROBOTS = {"table4_real_robot": "the paper's robot"}
@@ -34,15 +34,15 @@ def scores(runs: Sequence[Path]) -> Scores:
     for run in runs:
         with Store.read(run) as store:
             known = store.policies()
-            for stored in store.cells():
-                choice, spec = known[stored.cell.policy]
+            for count in counts(store):
+                choice, spec = known[count.policy]
                 is_random = choice.options.get("weights") == "random"
-                if spec.track != "published" or is_random or stored.outcome is None:
+                if spec.track != "published" or is_random or count.outcome is None:
                     continue
-                key = choice.name, stored.cell.suite
+                key = choice.name, count.suite
                 old = found.get(key, Score(0, 0))
-                won = stored.outcome == "success"
-                found[key] = Score(old.successes + won, old.episodes + 1)
+                won = count.cells if count.outcome == "success" else 0
+                found[key] = Score(old.successes + won, old.episodes + count.cells)
     return found
 
 

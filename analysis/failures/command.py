@@ -18,6 +18,7 @@ from analysis.failures.reading import Explained, explain_run
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError
 from wambench.store import Store
+from wambench.store import counts as cells_by_outcome
 
 SAVED = "failures.json"
 
@@ -43,7 +44,7 @@ def command(
         _make(gallery)
     with Store.read(run) as store:
         policies = list(store.policies())
-        finished = any(stored.outcome for stored in store.cells())
+        finished = any(count.outcome for count in cells_by_outcome(store))
         found = explain_run(
             store, strips=gallery is not None, tell=lambda line: print(line, file=sys.stderr)
         )

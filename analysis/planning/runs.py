@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.pairing import by_policy, common
+from analysis.pairing import Asked, asked_of, common
 from analysis.planning.questions import Design
 from wambench.errors import UserError
-from wambench.store import Store, StoredCell
+from wambench.store import Store, outcomes_frame, spent
 
 
 @dataclass(frozen=True)
@@ -35,35 +35,26 @@ class Run:
 def read(folder: Path) -> Run:
     """Read paces and correlations of a run; UserError where no episode has finished."""
     with Store.read(folder) as store:
-        cells = store.cells()
-    finished = [stored for stored in cells if stored.outcome and stored.seconds]
-    if not finished:
+        seconds: dict[str, list[float]] = {}
+        for one in spent(store):
+            if one.seconds:
+                seconds.setdefault(one.policy, []).append(one.seconds["total"])
+        asked = asked_of(outcomes_frame(store))
+    if not seconds:
         raise UserError(
             f"{str(folder)!r} holds no finished episode to take timings from; "
             "name another run or leave --run out"
         )
-    return Run(_paces(finished), correlations(cells))
+    paces = [Pace(policy, len(each), sum(each) / len(each)) for policy, each in seconds.items()]
+    return Run(paces, correlations(asked))
 
 
-def _paces(finished: Sequence[StoredCell]) -> Sequence[Pace]:
-    seconds: dict[str, list[float]] = {}
-    for stored in finished:
-        seconds.setdefault(stored.cell.policy, []).append(stored.seconds["total"])
-    return [Pace(policy, len(each), sum(each) / len(each)) for policy, each in seconds.items()]
-
-
-def correlations(cells: Sequence[StoredCell]) -> Mapping[str, float]:
+def correlations(asked: Asked) -> Mapping[str, float]:
     """Pair of policies -> correlation of their outcomes, where both sometimes fail; at least 0."""
-    asked, found = by_policy(cells), {}
+    found = {}
     for first, second in combinations(asked, 2):
-        pairs = np.array(
-            [
-                pair
-                for suite in common(asked[first], asked[second])
-                for task in suite
-                for pair in task
-            ]
-        )
+        tasks = [task for suite in common(asked[first], asked[second]) for task in suite]
+        pairs = np.concatenate(tasks) if tasks else np.empty((0, 2))
         if len(pairs) > 1 and np.ptp(pairs.astype(int), axis=0).all():
             found[f"{first} and {second}"] = max(0.0, float(np.corrcoef(pairs.T)[0, 1]))
     return found

@@ -4,45 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analysis.pairing import NOT_ASKED, Asked
 from analysis.report.tables import PolicyRow
 from analysis.stopping import terms
 from wambench.passport import Passport
 from wambench.stopping import Stopping
-from wambench.store import StoredCell
+from wambench.store import Count
 
 FAITHFUL = ("equal", "none shipped")  # verdicts of a golden frame that need no warning
 
 
 def notices(
-    cells: Sequence[StoredCell], passport: Passport | None, stopping: Stopping | None = None
+    cells: Sequence[Count],
+    asked: Asked,
+    passport: Passport | None,
+    stopping: Stopping | None = None,
 ) -> list[str]:
     """List what is wrong or unusual with a run; empty for a complete and uniform one.
 
     ``stopping``: the rule that the sweep was run under, if it was.
     """
     found = []
-    missing = sum(stored.outcome is None for stored in cells)
-    if missing == len(cells):
+    total = sum(count.cells for count in cells)
+    missing = sum(count.cells for count in cells if count.outcome is None)
+    if missing == total:
         found.append(
             f"Nothing to compare yet: all {missing} cells are missing (not run yet, or failed by "
             "infrastructure)."
         )
     elif missing:
         found.append(
-            f"Incomplete: {missing} of {len(cells)} cells missing (not run yet, or failed by "
+            f"Incomplete: {missing} of {total} cells missing (not run yet, or failed by "
             "infrastructure). No rate counts them, so rates of two policies may be of different "
             "episodes."
         )
     if stopping is not None:
         found += _ended_early(stopping)
     # Cells of a policy that the rule stopped are fewer, which the notice says.
-    rest = [one for one in cells if stopping is None or one.cell.policy not in stopping.left]
-    if not _same_cells(rest):
+    given = (
+        asked.drop(columns=list(stopping.left) if stopping else [], errors="ignore") != NOT_ASKED
+    )
+    if (given.any(axis=1) & ~given.all(axis=1)).any():
         found.append(
             "The policies were not given the same cells, so their rates are not of the same "
             "episodes. Compare them task by task."
         )
-    names = sorted({stored.cell.protocol for stored in cells})
+    names = sorted({count.protocol for count in cells})
     if len(names) > 1:
         found.append(f"Cells of {len(names)} protocols are mixed: {', '.join(names)}.")
     if passport is None:
@@ -111,13 +118,3 @@ def _ended_early(record: Stopping) -> list[str]:
         "policies further apart than they are."
     )
     return [said.strip(), *([caution] if record.left else [])]
-
-
-def _same_cells(cells: Sequence[StoredCell]) -> bool:
-    given: dict[str, set[tuple[str, int, int, int]]] = {}
-    for stored in cells:
-        cell = stored.cell
-        given.setdefault(cell.policy, set()).add(
-            (cell.suite, cell.task_index, cell.init_state, cell.seed)
-        )
-    return len({frozenset(places) for places in given.values()}) <= 1

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.pairing import Comparison, by_policy, compare
+import numpy as np
+import pandas as pd
+
+from analysis.pairing import NOT_ASKED, Asked, Comparison, asked_of, compare
+from wambench.cells import Cell
 from wambench.errors import UserError
 from wambench.passport import differences, refused
-from wambench.store import Store, StoredCell
+from wambench.store import Store, outcomes_frame
+
+NAME = ["policy", "suite", "task", "init_state", "seed"]
 
 
 @dataclass(frozen=True)
@@ -62,39 +67,39 @@ def changes(store: Store, other: Store, allow: Sequence[str] = ()) -> Changes:
             f"{'; '.join(found)}; to compare all the same add --allow-mismatch "
             f"{found[0].split(': ')[0]}"
         )
-    here, there = _ended(store.cells()), _ended(other.cells())
-    common = [place for place in here if place in there]
-    kinds = Counter(here[place][1] == there[place][1] for place in common)
+    here, there = outcomes_frame(store), outcomes_frame(other)
+    now, then = _ended(here), _ended(there)
+    common = now.merge(then, on=NAME, suffixes=("", "_then"))
+    moved = common[common["outcome"] != common["outcome_then"]]
     return Changes(
         other=str(other.folder),
         conditions=differences(ours, theirs),
-        comparisons=_compared(store.cells(), other.cells()),
+        comparisons=_compared(asked_of(here), asked_of(there)),
         moved=[
-            Changed(here[place][0], there[place][1], here[place][1])
-            for place in common
-            if here[place][1] != there[place][1]
+            Changed(
+                Cell(
+                    "", r.policy, "", r.suite, r.task_index, r.task, r.init_state, r.seed
+                ).describe(),
+                r.outcome_then,
+                r.outcome,
+            )
+            for r in moved.itertuples()
         ],
-        same=kinds[True],
-        only_here=len(here) - len(common),
-        only_there=len(there) - len(common),
+        same=len(common) - len(moved),
+        only_here=len(now) - len(common),
+        only_there=len(then) - len(common),
     )
 
 
-def _ended(
-    cells: Sequence[StoredCell],
-) -> Mapping[tuple[str, str, str, int, int], tuple[str, str]]:
-    """Where -> the cell in words and how it ended, of all that finished."""
-    return {
-        (c.policy, c.suite, c.task, c.init_state, c.seed): (c.describe(), stored.outcome)
-        for stored in cells
-        if stored.outcome is not None
-        for c in [stored.cell]
-    }
+def _ended(cells: pd.DataFrame) -> pd.DataFrame:
+    """Those that finished. Two runs have other categories, so they are names again."""
+    return cells[cells["outcome"].notna()].astype(
+        dict.fromkeys(("policy", "suite", "task", "outcome"), object)
+    )
 
 
-def _compared(ours: Sequence[StoredCell], theirs: Sequence[StoredCell]) -> Sequence[Comparison]:
-    now, then = by_policy(ours), by_policy(theirs)
-    both = [label for label in now if label in then]
-    asked = {f"{label} now": now[label] for label in both}
-    asked |= {f"{label} then": then[label] for label in both}
+def _compared(ours: Asked, theirs: Asked) -> Sequence[Comparison]:
+    both = [label for label in ours if label in theirs]
+    asked = ours[both].add_suffix(" now").join(theirs[both].add_suffix(" then"), how="outer")
+    asked = asked.fillna(NOT_ASKED).astype(np.int8).sort_index()
     return compare(asked, [(f"{label} now", f"{label} then") for label in both])

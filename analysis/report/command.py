@@ -104,13 +104,12 @@ def _pictures(store: Store, tables: Tables, run: Path, file: Path) -> Pictures:
     except ValidationError:
         return replace(drawn, problems=["another version of wambench wrote this run's protocol"])
     order = [row.policy for row in tables.policies]
-    cells = store.cells()
     chosen = sorted(
-        strips.choose(cells, order[0]),
+        strips.choose(store, order[0]),
         key=lambda stored: (order.index(stored.cell.policy), stored.outcome != "success"),
     )
     whole = chosen[: strips.MOST]
-    failed = gallery.choose(tables, cells, whole, min(gallery.MOST, strips.MOST - len(whole)))
+    failed = gallery.choose(tables, store, whole, min(gallery.MOST, strips.MOST - len(whole)))
     shots = [Shot(stored) for stored in whole]
     shots += [Shot(stored, found.step) for stored, found in failed]
     try:

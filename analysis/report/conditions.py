@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wambench.store import StoredCell
+from analysis.report.effort import Effort
 
 EQUAL = {
     "steps": "optimiser steps",
@@ -53,15 +53,13 @@ class ConditionRow:
 
 
 def condition_rows(
-    cells: Sequence[StoredCell], configs: Mapping[str, Mapping[str, Any]]
+    efforts: Mapping[str, Effort], configs: Mapping[str, Mapping[str, Any]]
 ) -> Sequence[ConditionRow]:
     """A row of every policy that says something of itself, in the order of ``configs``."""
     rows = []
     for label, config in configs.items():
         told, trained = config.get("conditions") or {}, config.get("trained") or {}
-        own = [stored for stored in cells if stored.cell.policy == label and stored.outcome]
-        looks = sum(stored.looks for stored in own)
-        waited = sum(stored.seconds.get("policy", 0.0) for stored in own)
+        own = efforts.get(label, Effort())
         if told or trained:
             rows.append(
                 ConditionRow(
@@ -69,7 +67,7 @@ def condition_rows(
                     parameters=told.get("parameters"),
                     tokens=told.get("tokens") or {},
                     flops=told.get("flops"),
-                    decision_ms=1000 * waited / looks if looks else None,
+                    decision_ms=own.decision_ms,
                     trained=trained,
                 )
             )

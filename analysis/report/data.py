@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from statistics import fmean, median
 
 from analysis import pairing
 from analysis.report import caveats
 from analysis.report.conditions import condition_rows
+from analysis.report.effort import Effort, efforts
 from analysis.report.learning import curves
 from analysis.report.score import Score
 from analysis.report.tables import (
@@ -26,71 +27,58 @@ from analysis.report.variants import chance_rows, variant_rows
 from analysis.report.verdicts import comparisons, plainest
 from analysis.statistics import clustered
 from wambench import plugins
+from wambench.contract import PolicySpec
 from wambench.errors import UserError
-from wambench.store import Store, StoredCell
+from wambench.store import Count, Store, counts, faults, outcomes_frame, troubles
 
 LATEST = 5  # messages of infrastructure failures that are worth reading
 
 
 def collect(store: Store) -> Tables:
     """Read everything a report tells; raises UserError for a run without cells."""
-    cells = store.cells()
+    cells = counts(store)
     if not cells:
         raise UserError(
             f"{str(store.folder)!r} holds no cells yet; start it with "
             f"wambench sweep FILE --out {store.folder}"
         )
-    known = {stored.cell.key: stored for stored in cells}
-    by_policy = {
-        label: list(group) for label, group in groupby(cells, lambda stored: stored.cell.policy)
-    }
+    specs = {label: spec for label, (_, spec) in store.policies().items()}
+    choices = {label: choice for label, (choice, _) in store.policies().items()}
     by_suite, by_task = _suite_rows(cells), _task_rows(cells)
     policies = sorted(
-        (_policy_row(label, store, by_suite, by_task) for label in by_policy),
+        (
+            _policy_row(label, specs[label], by_suite, by_task)
+            for label in dict.fromkeys(count.policy for count in cells)
+        ),
         key=lambda row: -1.0 if row.score.rate is None else row.score.rate,
         reverse=True,
     )
-    attempts = store.attempts()
     passport, stopping = store.passport(), store.stopping()
-    choices = {label: choice for label, (choice, _) in store.policies().items()}
-    specs = {label: spec for label, (_, spec) in store.policies().items()}
     order = [row.policy for row in policies]
-    asked = pairing.by_policy(cells)
+    asked, took = pairing.asked_of(outcomes_frame(store)), efforts(store)
     configs = passport.info.get("policies", {}) if passport else {}
-    conditions = condition_rows(
-        cells, {row.policy: configs.get(row.policy, {}) for row in policies}
-    )
+    conditions = condition_rows(took, {label: configs.get(label, {}) for label in order})
     return Tables(
         run=store.folder.resolve().name,
-        protocol=", ".join(sorted({stored.cell.protocol for stored in cells})),
-        cells=len(cells),
-        missing=sum(stored.outcome is None for stored in cells),
-        suites=sorted({stored.cell.suite for stored in cells}),
-        notices=caveats.notices(cells, passport, stopping),
+        protocol=", ".join(sorted({count.protocol for count in cells})),
+        cells=sum(count.cells for count in cells),
+        missing=sum(count.cells for count in cells if count.outcome is None),
+        suites=sorted({count.suite for count in cells}),
+        notices=caveats.notices(cells, asked, passport, stopping),
         policies=policies,
         by_suite=by_suite,
         by_task=by_task,
-        comparisons=comparisons(cells, choices, specs, order, stopping),
-        ranks=pairing.rank({label: asked[label] for label in plainest(choices, order)}),
-        variants=variant_rows(cells, choices, stopping),
-        chance=chance_rows(cells, choices),
+        comparisons=comparisons(asked, choices, specs, order, stopping),
+        ranks=pairing.rank(asked[list(plainest(choices, order))]),
+        variants=variant_rows(asked, choices, stopping),
+        chance=chance_rows(asked, choices),
         conditions=conditions,
-        learning=curves(cells, conditions, choices),
-        effort=[_effort_row(row.policy, by_policy[row.policy]) for row in policies],
-        taxonomy=taxonomy(store, cells),
-        trouble=_trouble_rows(attempts, known),
-        latest_trouble=[
-            {
-                "at": attempt["at"],
-                "kind": attempt["kind"],
-                "message": attempt["message"],
-                "cell": known[attempt["cell_key"]].cell.describe()
-                if attempt["cell_key"] in known
-                else "a cell no longer asked for",
-            }
-            for attempt in reversed(attempts[-LATEST:])
-        ],
-        faults=_fault_rows(cells),
+        learning=curves(asked, conditions, choices),
+        effort=[_effort_row(label, took.get(label, Effort())) for label in order],
+        taxonomy=taxonomy(store),
+        trouble=[TroubleRow(*one) for one in troubles(store)],
+        latest_trouble=_latest_trouble(store),
+        faults=_fault_rows(store),
         passport=passport,
         invocations=store.invocations(),
     )
@@ -105,32 +93,27 @@ def instructions(suite: str) -> Mapping[tuple[int, str], str]:
     return {(task.index, task.name): task.instruction for task in tasks}
 
 
-def _score(cells: Iterable[StoredCell]) -> Score:
-    return Score.of(stored.outcome for stored in cells)
+def _suite_rows(cells: Sequence[Count]) -> list[SuiteRow]:
+    grouped = groupby(cells, lambda count: (count.policy, count.suite))
+    return [SuiteRow(*key, Score.of(group)) for key, group in grouped]
 
 
-def _suite_rows(cells: Sequence[StoredCell]) -> list[SuiteRow]:
-    grouped = groupby(cells, lambda stored: (stored.cell.policy, stored.cell.suite))
-    return [SuiteRow(*key, _score(group)) for key, group in grouped]
+def _task_rows(cells: Sequence[Count]) -> list[TaskRow]:
+    told = {suite: instructions(suite) for suite in {count.suite for count in cells}}
 
-
-def _task_rows(cells: Sequence[StoredCell]) -> list[TaskRow]:
-    told = {suite: instructions(suite) for suite in {stored.cell.suite for stored in cells}}
-
-    def key(stored: StoredCell) -> tuple[str, str, int, str]:
-        return stored.cell.policy, stored.cell.suite, stored.cell.task_index, stored.cell.task
+    def key(count: Count) -> tuple[str, str, int, str]:
+        return count.policy, count.suite, count.task_index, count.task
 
     rows = []
     for (policy, suite, index, task), group in groupby(cells, key):
         instruction = told[suite].get((index, task), task.replace("_", " "))
-        rows.append(TaskRow(policy, suite, index, task, instruction, _score(group)))
+        rows.append(TaskRow(policy, suite, index, task, instruction, Score.of(group)))
     return rows
 
 
 def _policy_row(
-    label: str, store: Store, by_suite: Sequence[SuiteRow], by_task: Sequence[TaskRow]
+    label: str, spec: PolicySpec, by_suite: Sequence[SuiteRow], by_task: Sequence[TaskRow]
 ) -> PolicyRow:
-    spec = store.policies()[label][1]
     scores = {row.suite: row.score for row in by_suite if row.policy == label}
     rates = [score.rate for score in scores.values() if score.rate is not None]
     every = len(rates) == len(scores)  # else the mean would be of other suites than it seems
@@ -153,51 +136,42 @@ def _policy_row(
     )
 
 
-def _effort_row(label: str, cells: Sequence[StoredCell]) -> EffortRow:
-    done = [known for known in cells if known.outcome]
-    lengths = [known.steps or 0 for known in done if known.outcome == "success"]
-    steps = sum(known.steps or 0 for known in done)
-    totals: dict[str, float] = {}
-    for known in done:
-        for stage, seconds in known.seconds.items():
-            totals[stage] = totals.get(stage, 0.0) + seconds
-    total = totals.get("total", 0.0)
+def _effort_row(label: str, took: Effort) -> EffortRow:
+    total = took.seconds.get("total", 0.0)
     return EffortRow(
         policy=label,
-        median_steps=median(lengths) if lengths else None,
-        fewest_steps=min(lengths, default=None),
-        most_steps=max(lengths, default=None),
-        episodes_per_hour=3600 * len(done) / total if total else None,
+        median_steps=median(took.lengths) if took.lengths else None,
+        fewest_steps=min(took.lengths, default=None),
+        most_steps=max(took.lengths, default=None),
+        episodes_per_hour=3600 * took.episodes / total if total else None,
         stages={
-            stage: StageTime(seconds / len(done), 1000 * seconds / steps if steps else None)
-            for stage, seconds in totals.items()
+            stage: StageTime(
+                seconds / took.episodes, 1000 * seconds / took.steps if took.steps else None
+            )
+            for stage, seconds in took.seconds.items()
         },
     )
 
 
-def _trouble_rows(
-    attempts: Sequence[Mapping[str, str]], known: Mapping[str, StoredCell]
-) -> list[TroubleRow]:
-    by_kind: dict[str, list[str]] = {}
-    for attempt in attempts:
-        by_kind.setdefault(attempt["kind"], []).append(attempt["cell_key"])
+def _latest_trouble(store: Store) -> list[Mapping[str, str]]:
+    latest = store.attempts(LATEST)
+    known = {one.cell.key: one.cell for one in store.cells({row["cell_key"] for row in latest})}
     return [
-        TroubleRow(
-            kind,
-            failures=len(keys),
-            cells=len(set(keys)),
-            recovered=sum(key in known and known[key].outcome is not None for key in set(keys)),
-        )
-        for kind, keys in sorted(by_kind.items())
+        {
+            "at": attempt["at"],
+            "kind": attempt["kind"],
+            "message": attempt["message"],
+            "cell": known[attempt["cell_key"]].describe()
+            if attempt["cell_key"] in known
+            else "a cell no longer asked for",
+        }
+        for attempt in reversed(latest)
     ]
 
 
-def _fault_rows(cells: Sequence[StoredCell]) -> list[FaultRow]:
-    groups: dict[tuple[str, str], list[StoredCell]] = {}
-    for known in cells:
-        if known.outcome == "policy_error":
-            groups.setdefault((known.cell.policy, known.fault), []).append(known)
+def _fault_rows(store: Store) -> list[FaultRow]:
+    found = faults(store)
+    first = {one.cell.key: one.cell for one in store.cells(fault.first for fault in found)}
     return [
-        FaultRow(policy, fault, len(group), group[0].cell.describe())
-        for (policy, fault), group in groups.items()
+        FaultRow(one.policy, one.fault, one.episodes, first[one.first].describe()) for one in found
     ]

@@ -13,7 +13,7 @@ from analysis.report.strips import Strip
 from analysis.report.tables import Tables
 from analysis.report.taxonomy import Failed
 from wambench.cells import Cell
-from wambench.store import StoredCell
+from wambench.store import Store, StoredCell, failed
 from wambench.video import film_name
 
 FILMS = "films"  # folder in the run directory where the page looks for films
@@ -40,7 +40,7 @@ class Example:
 
 
 def choose(
-    tables: Tables, cells: Sequence[StoredCell], opened: Sequence[StoredCell], most: int = MOST
+    tables: Tables, store: Store, opened: Sequence[StoredCell], most: int = MOST
 ) -> list[tuple[StoredCell, Failed]]:
     """One example of each policy's kinds of failure, two where there is room.
 
@@ -49,13 +49,13 @@ def choose(
 
     Args:
         tables: of the run.
-        cells: of the run, in canonical order.
+        store: the run.
         opened: episodes that are drawn anyway.
         most: examples.
     """
     if tables.taxonomy is None:
         return []
-    by_key = {stored.cell.key: stored for stored in cells}
+    task_of = failed(store)
     by_need: dict[tuple[str, str], list[Failed]] = {}
     for one in tables.taxonomy.episodes:
         by_need.setdefault((one.policy, one.kind), []).append(one)
@@ -63,17 +63,18 @@ def choose(
     labels = [row.policy for row in order]
     needs = sorted(by_need, key=lambda need: (labels.index(need[0]), -len(by_need[need])))
     each = 2 if 2 * len(needs) <= most else 1
-    tasks = {_task(stored.cell) for stored in opened}
+    tasks = {(stored.cell.suite, stored.cell.task_index) for stored in opened}
     chosen = []
     for need in needs[:most]:
         offers = by_need[need]
         for _ in range(min(each, len(offers))):
             # min keeps to the canonical order among equals
-            best = min(offers, key=lambda one: _task(by_key[one.key].cell) not in tasks)
+            best = min(offers, key=lambda one: task_of[one.key] not in tasks)
             offers.remove(best)
-            tasks.add(_task(by_key[best.key].cell))
-            chosen.append((by_key[best.key], best))
-    return chosen
+            tasks.add(task_of[best.key])
+            chosen.append(best)
+    by_key = {stored.cell.key: stored for stored in store.cells(one.key for one in chosen)}
+    return [(by_key[one.key], one) for one in chosen]
 
 
 def example(
@@ -112,7 +113,3 @@ def film_command(cell: Cell, run: Path) -> str:
     }  # fmt: skip
     options = [str(part) for option in which.items() for part in option]
     return shlex.join(["wambench", "video", str(run), *options])
-
-
-def _task(cell: Cell) -> tuple[str, int]:
-    return cell.suite, cell.task_index

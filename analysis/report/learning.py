@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 from analysis import drawing
 from analysis.drawing import INK, PENS
-from analysis.pairing import by_policy
+from analysis.pairing import LOST, Asked
 from analysis.report.conditions import ConditionRow
 from analysis.report.score import Score
 from wambench.cells import PolicyChoice
-from wambench.store import StoredCell
 
 SIZE_INCHES = (6.4, 3.8)
 
@@ -28,7 +27,7 @@ class Age:
 
 
 def curves(
-    cells: Sequence[StoredCell],
+    asked: Asked,
     conditions: Sequence[ConditionRow],
     choices: Mapping[str, PolicyChoice],
 ) -> Mapping[str, Sequence[Age]]:
@@ -41,28 +40,22 @@ def curves(
         if "step" in row.trained:
             by_name.setdefault(choices[row.policy].name, {}).setdefault(row.trained["step"], row)
     return {
-        name: _ages(cells, [ages[step] for step in sorted(ages)])
+        name: _ages(asked, [ages[step] for step in sorted(ages)])
         for name, ages in by_name.items()
         if len(ages) > 1
     }
 
 
-def _ages(cells: Sequence[StoredCell], rows: Sequence[ConditionRow]) -> Sequence[Age]:
-    asked = by_policy(cells)
-    ended = {
-        row.policy: {p: won for p, won in asked[row.policy].items() if won is not None}
-        for row in rows
-    }
-    common = set.intersection(*(set(own) for own in ended.values()))
+def _ages(asked: Asked, rows: Sequence[ConditionRow]) -> Sequence[Age]:
+    ended = asked[[row.policy for row in rows]]
+    common = ended[(ended >= LOST).all(axis=1)]
     return [
         Age(
             label=row.policy,
             step=row.trained["step"],
             training_flops=row.training_flops,
             cpu_minutes=row.cpu_minutes,
-            score=Score.of(
-                "success" if ended[row.policy][place] else "failure" for place in common
-            ),
+            score=Score.counted(int(common[row.policy].sum()), len(common)),
         )
         for row in rows
     ]

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analysis.statistics import wilson
+from wambench.store import Count
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,19 @@ class Score:
     high: float
 
     @classmethod
-    def of(cls, outcomes: Iterable[str | None]) -> Score:
-        """Count outcomes; None is a missing cell."""
-        counts = Counter(outcomes)
-        missing = counts.pop(None, 0)
-        return cls._make(counts["success"], counts.total(), counts["policy_error"], missing)
+    def of(cls, counts: Iterable[Count]) -> Score:
+        """Add up how cells ended."""
+        found: Counter[str | None] = Counter()
+        for count in counts:
+            found[count.outcome] += count.cells
+        missing = found.pop(None, 0)
+        return cls.counted(found["success"], found.total(), found["policy_error"], missing)
 
     @classmethod
     def pooled(cls, scores: Iterable[Score]) -> Score:
         """Add up several scores."""
         parts = list(scores)
-        return cls._make(
+        return cls.counted(
             sum(part.successes for part in parts),
             sum(part.episodes for part in parts),
             sum(part.policy_errors for part in parts),
@@ -40,7 +43,10 @@ class Score:
         )
 
     @classmethod
-    def _make(cls, successes: int, episodes: int, policy_errors: int, missing: int) -> Score:
+    def counted(
+        cls, successes: int, episodes: int, policy_errors: int = 0, missing: int = 0
+    ) -> Score:
+        """The rate and its interval of these counts."""
         rate = successes / episodes if episodes else None
         low, high = wilson(successes, episodes)
         return cls(successes, episodes, policy_errors, missing, rate, low, high)

@@ -20,7 +20,7 @@ from PIL import Image
 from wambench import plugins
 from wambench.cells import Cell, simulator_seed
 from wambench.protocols import Protocol
-from wambench.store import Store, StoredCell
+from wambench.store import Store, StoredCell, examples
 
 FRAMES = 6
 APART_S = 0.5  # between frames around a moment
@@ -55,24 +55,16 @@ class _Wanted:
     snapshots: NDArray[np.float64]  # [FRAMES, n]
 
 
-def choose(cells: Sequence[StoredCell], best: str) -> list[StoredCell]:
+def choose(store: Store, best: str) -> list[StoredCell]:
     """One success and one failure of each policy, of as few tasks as cover them.
 
     Failures are taken where the policy ``best`` succeeded, if there are such: seen side by side,
-    they show what went wrong. ``cells`` are in canonical order, which breaks ties.
+    they show what went wrong. Ties are broken by the canonical order.
     """
-    solved = {_place(s.cell) for s in cells if s.cell.policy == best and s.outcome == "success"}
-
-    def preference(stored: StoredCell) -> tuple[bool, bool]:
-        return stored.outcome == "policy_error", _place(stored.cell) not in solved
-
     by_task: dict[tuple[str, int], dict[tuple[str, bool], StoredCell]] = {}
-    for stored in cells:
-        if stored.outcome is not None:
-            offers = by_task.setdefault((stored.cell.suite, stored.cell.task_index), {})
-            need = (stored.cell.policy, stored.outcome == "success")
-            if need not in offers or preference(stored) < preference(offers[need]):
-                offers[need] = stored
+    for stored in store.cells(examples(store, best)):
+        offers = by_task.setdefault((stored.cell.suite, stored.cell.task_index), {})
+        offers[stored.cell.policy, stored.outcome == "success"] = stored
     needs = {need for offers in by_task.values() for need in offers}
     chosen: dict[tuple[str, bool], StoredCell] = {}
     while needs:
@@ -179,7 +171,3 @@ def _jpeg(image: NDArray[np.uint8]) -> bytes:
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=85)
     return file.getvalue()
-
-
-def _place(cell: Cell) -> tuple[str, int, int, int]:
-    return cell.suite, cell.task_index, cell.init_state, cell.seed

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wambench.store import Store, StoredCell
+from wambench.store import Store, failed
 
 SAVED = "failures.json"  # in the run directory
 
@@ -41,20 +41,20 @@ class Taxonomy:
     failed: int
 
 
-def taxonomy(store: Store, cells: Sequence[StoredCell]) -> Taxonomy | None:
+def taxonomy(store: Store) -> Taxonomy | None:
     """Read what was kept; None if nothing was, or nothing that can be read.
 
     Episodes that are not of this run's present cells are left out: they were explained before the
     run was extended.
     """
-    failed = {s.cell.key for s in cells if s.outcome in ("failure", "policy_error")}
     try:
         content: Mapping[str, Any] = json.loads((store.folder / SAVED).read_text())
+        tasks = failed(store)
         counts: dict[str, Counter[str]] = {kind: Counter() for kind in content["definitions"]}
         episodes = [
             Failed(row["key"], row["policy"], row["label"], int(row["step"]), str(row["evidence"]))
             for row in content["episodes"]
-            if row["key"] in failed
+            if row["key"] in tasks
         ]
         for one in episodes:
             counts[one.kind][one.policy] += 1
@@ -64,5 +64,5 @@ def taxonomy(store: Store, cells: Sequence[StoredCell]) -> Taxonomy | None:
         counts={kind: dict(found) for kind, found in counts.items() if found},
         definitions=content["definitions"],
         episodes=episodes,
-        failed=len(failed),
+        failed=len(tasks),
     )

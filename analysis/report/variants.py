@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.pairing import Asked, Comparison, by_policy, compare
+from analysis.pairing import Asked, Comparison, compare, rate
 from analysis.report.verdicts import plainest
 from analysis.stopping import early_verdicts
 from wambench.cells import PolicyChoice
 from wambench.stopping import Stopping
-from wambench.store import StoredCell
 
 CHANCE = "random"
 """The policy whose success is chance, by its entry point."""
@@ -37,7 +36,7 @@ class ChanceRow:
 
 
 def variant_rows(
-    cells: Sequence[StoredCell],
+    asked: Asked,
     choices: Mapping[str, PolicyChoice],
     stopping: Stopping | None = None,
 ) -> Sequence[VariantRow]:
@@ -45,7 +44,6 @@ def variant_rows(
 
     ``stopping``: as of :func:`analysis.report.verdicts.comparisons`.
     """
-    asked = by_policy(cells)
     pairs = _variants(asked, choices)
     rows = []
     for one in compare(asked, pairs, judged=early_verdicts(stopping, asked, pairs)):
@@ -54,42 +52,31 @@ def variant_rows(
         rows.append(
             VariantRow(
                 changed={k: v for k, v in after.items() if before.get(k, ...) != v},
-                variant_rate=_rate(first, second),
-                policy_rate=_rate(second, first),
+                variant_rate=rate(first, second),
+                policy_rate=rate(second, first),
                 found=one,
             )
         )
     return rows
 
 
-def chance_rows(
-    cells: Sequence[StoredCell], choices: Mapping[str, PolicyChoice]
-) -> Sequence[ChanceRow]:
+def chance_rows(asked: Asked, choices: Mapping[str, PolicyChoice]) -> Sequence[ChanceRow]:
     """Every variant against random actions, where the run has them."""
-    asked = by_policy(cells)
     plain = plainest(choices, list(asked))
     chance = [label for label in plain if choices[label].name == CHANCE]
     pairs = [(label, random) for label, _ in _variants(asked, choices) for random in chance]
     return [
         ChanceRow(
-            variant_rate=_rate(asked[one.first], asked[one.second]),
-            chance_rate=_rate(asked[one.second], asked[one.first]),
+            variant_rate=rate(asked[one.first], asked[one.second]),
+            chance_rate=rate(asked[one.second], asked[one.first]),
             found=one,
         )
         for one in compare(asked, pairs)
     ]
 
 
-def _variants(
-    asked: Mapping[str, Asked], choices: Mapping[str, PolicyChoice]
-) -> list[tuple[str, str]]:
+def _variants(asked: Asked, choices: Mapping[str, PolicyChoice]) -> list[tuple[str, str]]:
     """Each with the policy that it is a variant of."""
     plain = {choices[label].name: label for label in plainest(choices, list(asked))}
     pairs = [(label, plain[choices[label].name]) for label in asked]
     return [(label, as_it_is) for label, as_it_is in pairs if label != as_it_is]
-
-
-def _rate(own: Asked, other: Asked) -> float | None:
-    """Success of the first where both have an outcome."""
-    ended = [won for place, won in own.items() if won is not None and other.get(place) is not None]
-    return sum(ended) / len(ended) if ended else None

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from analysis.pairing import Comparison, by_policy, compare
+from analysis.pairing import Asked, Comparison, compare
 from analysis.statistics.verdicts import Kind
 from analysis.stopping import early_verdicts
 from wambench.cells import PolicyChoice
 from wambench.contract import PolicySpec
 from wambench.stopping import Stopping
-from wambench.store import StoredCell
 
 WORDS: Mapping[Kind, str] = {
     "better": "better than",
@@ -54,7 +53,7 @@ def plainest(choices: Mapping[str, PolicyChoice], labels: Sequence[str]) -> Sequ
 
 
 def comparisons(
-    cells: Sequence[StoredCell],
+    asked: Asked,
     choices: Mapping[str, PolicyChoice],
     specs: Mapping[str, PolicySpec],
     order: Sequence[str],
@@ -73,7 +72,6 @@ def comparisons(
         *((label, control) for label in learned for control in scripted),
         *combinations(scripted, 2),
     ]
-    asked = by_policy(cells)
     return compare(asked, pairs, judged=early_verdicts(stopping, asked, pairs))
 
 

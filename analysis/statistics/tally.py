@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analysis.statistics.intervals import ratio_variance
 
 Floats = NDArray[np.float64]
-Outcomes = Sequence[Sequence[Sequence[tuple[bool, bool]]]]
+Outcomes = Sequence[Sequence[Sequence[tuple[bool, bool]] | NDArray[np.bool_]]]
 """Per suite, per task, (first succeeded, second succeeded) of every cell that both finished."""
 
 
@@ -33,11 +33,8 @@ class Tally:
     @classmethod
     def of(cls, suites: Outcomes) -> Tally:
         """Count; tasks without a cell are left out."""
-        tasks = [task for suite in suites for task in suite if task]
-        counts = [
-            [sum(a and not b for a, b in task), sum(b and not a for a, b in task), len(task)]
-            for task in tasks
-        ]
+        tasks = [np.asarray(task, dtype=bool) for suite in suites for task in suite if len(task)]
+        counts = [[(a & ~b).sum(), (b & ~a).sum(), len(a)] for a, b in (task.T for task in tasks)]
         return cls(*np.array(counts, dtype=float).reshape(-1, 3).T)
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ import typer
 from wambench.cli.output import Json, print_json, print_table
 from wambench.cli.runs import RunFolder
 from wambench.errors import UserError
-from wambench.store import STORE_NAME, Store
+from wambench.store import STORE_NAME, Count, Store, counts
 
 app = typer.Typer(
     name="runs",
@@ -64,13 +65,13 @@ def show(run: RunFolder, json: Json = False) -> None:
 
     Example: wambench runs show runs/quick
     """
-    about = summary(run)
     with Store.read(run) as store:
-        passport, invocations = store.passport(), store.invocations()
-        cells, stopping = store.cells(), store.stopping()
+        passport, invocations, stopping = store.passport(), store.invocations(), store.stopping()
+        cells = counts(store)
+    about = _summary(cells, invocations)
     ended: dict[str, Counter[str]] = {}
-    for known in cells:
-        ended.setdefault(known.cell.policy, Counter())[known.outcome or "missing"] += 1
+    for count in cells:
+        ended.setdefault(count.policy, Counter())[count.outcome or "missing"] += count.cells
     kinds = ("success", "failure", "policy_error", "missing")
     rows = [
         {"policy": label, **{kind: found[kind] for kind in kinds}} for label, found in ended.items()
@@ -106,13 +107,15 @@ def show(run: RunFolder, json: Json = False) -> None:
 def summary(run: Path) -> dict[str, Any]:
     """One run in a few values; UserError if it cannot be read."""
     with Store.read(run) as store:
-        cells = store.cells()
-        invocations = store.invocations()
+        return _summary(counts(store), store.invocations())
+
+
+def _summary(cells: Sequence[Count], invocations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {
-        "protocol": ", ".join(sorted({known.cell.protocol for known in cells})),
-        "policies": list(dict.fromkeys(known.cell.policy for known in cells)),
-        "suites": ", ".join(sorted({known.cell.suite for known in cells})),
-        "done": sum(known.outcome is not None for known in cells),
-        "cells": len(cells),
+        "protocol": ", ".join(sorted({count.protocol for count in cells})),
+        "policies": list(dict.fromkeys(count.policy for count in cells)),
+        "suites": ", ".join(sorted({count.suite for count in cells})),
+        "done": sum(count.cells for count in cells if count.outcome is not None),
+        "cells": sum(count.cells for count in cells),
         "last_written": invocations[-1]["started_at"] if invocations else "",
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ import typer
 from wambench import plugins, sweepfile
 from wambench.cli.output import Json, command_line, print_json, print_table
 from wambench.errors import UserError, did_you_mean
-from wambench.store import STORE_NAME, Store, episodes_frame
+from wambench.store import STORE_NAME, Count, Store, counts, paces
 from wambench.sweep.agenda import Agenda, Until
 from wambench.sweep.progress import Reporter
 from wambench.sweep.sizing import Estimator, Sizing, size_machine
@@ -98,11 +98,10 @@ def sweep(
             with reporter:
                 result = run_sweep(plan, cells, store, options, reporter, until)
         except KeyboardInterrupt:
-            done = len(store.known())
+            done = store.episodes()
             reporter.note(f"stopped: {done} cells are stored; the same command goes on from there")
             raise
-        frame = episodes_frame(store)
-    rates = _rates(frame)
+        rates = _rates(counts(store))
     share = result.spared / len(cells)
     if json:
         left = {label: one.model_dump() for label, one in result.left.items()}
@@ -160,14 +159,18 @@ def _pair(text: str, labels: Sequence[str]) -> tuple[str, str]:
 def _dry_run(
     plan: sweepfile.Plan, cells: Any, out: Path, size: Sizing, as_json: bool, until: Until | None
 ) -> None:
-    known, stored, left = set(), [], set()
+    known: set[str] = set()
+    left: set[str] = set()
+    spent: Mapping[tuple[str, str], tuple[float, int]] = {}
     if (out / STORE_NAME).exists():
         with Store.read(out) as store:
-            known, stored = store.known(), list(store.cells())
+            known, spent = store.known(), paces(store)
             if until is not None:
                 left = set(Agenda(plan, cells, store, until).left_before)
     waiting = [cell for cell in cells if cell.key not in known and cell.policy not in left]
-    seconds = Estimator(plan, stored).wall_seconds(waiting, size.workers)
+    seconds = Estimator(plan, spent).wall_seconds(
+        Counter(cell.kind for cell in waiting), size.workers
+    )
     rows = [
         {"policy": policy, "suite": suite, "cells": count}
         for (policy, suite), count in Counter((c.policy, c.suite) for c in waiting).items()
@@ -193,22 +196,23 @@ def _dry_run(
     )
 
 
-def _rates(frame: Any) -> list[dict[str, Any]]:
+def _rates(cells: Sequence[Count]) -> list[dict[str, Any]]:
     """Success by policy and suite; policy errors count as not successful, missing cells do not."""
+    ended: dict[tuple[str, str], Counter[str]] = {}
+    for count in cells:
+        found = ended.setdefault((count.policy, count.suite), Counter())
+        found[count.outcome or "missing"] += count.cells
     rows = []
-    for (policy, suite), group in frame.groupby(["policy", "suite"], sort=True):
-        outcomes = group["outcome"].value_counts()
-        missing = int(outcomes.get("missing", 0))
-        episodes = len(group) - missing
-        successes = int(outcomes.get("success", 0))
+    for (policy, suite), found in ended.items():
+        episodes = found.total() - found["missing"]
         rows.append(
             {
                 "policy": policy,
                 "suite": suite,
-                "success": f"{successes}/{episodes}",
+                "success": f"{found['success']}/{episodes}",
                 "episodes": episodes,
-                "policy_errors": int(outcomes.get("policy_error", 0)),
-                "missing": missing,
+                "policy_errors": found["policy_error"],
+                "missing": found["missing"],
             }
         )
     return rows

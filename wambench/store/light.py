@@ -30,7 +30,7 @@ def lighten(source: Path, target: Path) -> int:
                 f"cannot write to {str(target)!r}: {error.strerror}; choose another directory"
             ) from None
         store.connection.execute("VACUUM INTO ?", (str(part),))
-        count = len(store.known())
+        count = store.episodes()
     with contextlib.closing(sqlite3.connect(part)) as database:
         # A reader of a store in WAL mode leaves files beside it.
         database.execute("PRAGMA journal_mode = DELETE")

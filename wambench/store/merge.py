@@ -61,7 +61,7 @@ def merge_runs(
             )
 
     with Store.write(target, command) as store:
-        before = len(store.known())
+        before = store.episodes()
         store.set_passport(total)
         for _, record in stopped[:1]:
             store.set_stopping(record)
@@ -69,7 +69,7 @@ def merge_runs(
             if source.resolve() == target.resolve():
                 continue
             _copy(store, source, keys)
-        return len(store.known()) - before
+        return store.episodes() - before
 
 
 def _check_comparable(

@@ -16,14 +16,13 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import ValidationError
 
-from wambench.cells import Cell, PolicyChoice
+from wambench.cells import Cell, PolicyChoice, StoredCell
 from wambench.contract import PolicySpec
 from wambench.episode import EpisodeRecord
 from wambench.errors import UserError, one_line
@@ -37,20 +36,8 @@ STORE_NAME = "run.sqlite"
 LOCK_NAME = "run.lock"
 
 CELL_COLUMNS = "key, policy, protocol, suite, task_index, task, init_state, seed"
-
-
-@dataclass(frozen=True)
-class StoredCell:
-    """A cell with what is known of it."""
-
-    cell: Cell
-    outcome: str | None  # None: not run yet, or infrastructure failed each time
-    steps: int | None
-    fault: str
-    final_digest: str | None
-    seconds: Mapping[str, float]
-    infrastructure_failures: int
-    looks: int = 0  # how often the policy was asked
+CANONICAL = "policy, suite, task_index, init_state, seed"
+FEW = 500  # keys in one statement
 
 
 def _now() -> str:
@@ -159,7 +146,7 @@ class Store:
                     for c in choices
                 ],
             )
-            rows = [asdict(cell) for cell in cells]
+            rows = [vars(cell) for cell in cells]
             self._db.executemany(
                 "UPDATE cells SET current = 0 WHERE policy = :policy AND suite = :suite "
                 "AND task = :task AND init_state = :init_state AND seed = :seed AND key != :key",
@@ -224,6 +211,11 @@ class Store:
         """For queries of the store's own modules."""
         return self._db
 
+    def episodes(self) -> int:
+        """How many episodes are known."""
+        (count,) = self._db.execute("SELECT count(*) FROM episodes").fetchone()
+        return int(count)
+
     def known(self) -> set[str]:
         """Keys of cells that have an episode."""
         return {key for (key,) in self._db.execute("SELECT cell_key FROM episodes")}
@@ -274,18 +266,34 @@ class Store:
                 f"({one_line(error)}); read it with that version"
             ) from None
 
-    def cells(self) -> Sequence[StoredCell]:
-        """All current cells in canonical order (policy, suite, task, init state, seed)."""
+    def cells(self, keys: Iterable[str] | None = None) -> Sequence[StoredCell]:
+        """Current cells in canonical order (policy, suite, task, init state, seed).
+
+        All, or those with the given keys: ask for few where few will do.
+        """
+        if keys is None:
+            return self._cells("", ())
+        wanted = list(keys)
+        found = [
+            stored
+            for start in range(0, len(wanted), FEW)
+            for part in [wanted[start : start + FEW]]
+            for stored in self._cells(f"AND key IN ({', '.join('?' * len(part))})", part)
+        ]
+        return sorted(found, key=lambda stored: stored.cell.place)
+
+    def _cells(self, condition: str, values: Sequence[str]) -> list[StoredCell]:
         rows = self._db.execute(
-            f"SELECT {CELL_COLUMNS}, outcome, steps, fault, final_digest, seconds, "
-            "(SELECT count(*) FROM attempts WHERE attempts.cell_key = cells.key), looks "
-            "FROM cells LEFT JOIN episodes ON cell_key = key WHERE current = 1 "
-            "ORDER BY policy, suite, task_index, init_state, seed"
+            f"SELECT {CELL_COLUMNS}, outcome, steps, fault, final_digest, seconds, tries, looks "
+            "FROM cells LEFT JOIN episodes ON cell_key = key "
+            "LEFT JOIN (SELECT cell_key AS tried, count(*) AS tries FROM attempts GROUP BY 1) "
+            f"ON tried = key WHERE current {condition} ORDER BY {CANONICAL}",
+            values,
         )
         return [
             StoredCell(
                 Cell(*row[:8]), row[8], row[9], row[10] or "", row[11],
-                json.loads(row[12]) if row[12] else {}, row[13], row[14] or 0,
+                json.loads(row[12]) if row[12] else {}, row[13] or 0, row[14] or 0,
             )
             for row in rows
         ]  # fmt: skip
@@ -308,11 +316,14 @@ class Store:
                 f"({one_line(error)}); restore the run from a backup, or run its sweep anew"
             ) from None
 
-    def attempts(self) -> Sequence[Mapping[str, Any]]:
-        """All infrastructure failures, oldest first."""
-        cursor = self._db.execute("SELECT cell_key, kind, message, traceback, at FROM attempts")
+    def attempts(self, latest: int = -1) -> Sequence[Mapping[str, Any]]:
+        """Infrastructure failures, oldest first: all, or so many of the latest."""
+        cursor = self._db.execute(
+            "SELECT cell_key, kind, message, traceback, at FROM attempts ORDER BY id DESC LIMIT ?",
+            (latest,),
+        )
         names = [column[0] for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor]
+        return [dict(zip(names, row, strict=True)) for row in cursor][::-1]
 
     def invocations(self) -> Sequence[Mapping[str, Any]]:
         """The commands that wrote to this run."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from wambench import stopping
-from wambench.cells import Cell
+from wambench.cells import Cell, Kind, StoredCell
 from wambench.stopping import Left, Rounds, Stopping, StoppingRule
 from wambench.store.store import Store
 from wambench.sweepfile import Plan
@@ -39,8 +40,11 @@ class Agenda:
         self._plan, self._cells, self._store, self._until = plan, cells, store, until
         self._known = store.known()
         self.known_before = sum(cell.key in self._known for cell in cells)
-        self._asked: set[str] = set()
+        self._ahead = Counter(cell.kind for cell in cells if cell.key not in self._known)
+        self._spared = 0
         self._played = 0  # blocks
+        self._last: Sequence[str] = ()  # keys of the block that was handed out last
+        self._ended: list[StoredCell] = []  # of all blocks before it
         self._blocks, self._record = [list(cells)], None
         self.left_before: Mapping[str, Left] = {}  # policies that earlier invocations stopped
         if until is not None:
@@ -66,25 +70,20 @@ class Agenda:
             block = [c for c in self._blocks[self._played] if c.policy not in self.left]
             self._played += 1
             self._ask(block)
-            self._asked |= {cell.key for cell in block}
+            self._last = [cell.key for cell in block]
             waiting = [cell for cell in block if cell.key not in self._known]
+            self._ahead -= Counter(cell.kind for cell in waiting)
         if self._record is not None:
             self._store.set_stopping(self._record)
         return waiting
 
-    def ahead(self) -> Sequence[Cell]:
-        """Cells not known yet that later blocks may ask for."""
-        return [
-            cell
-            for block in self._blocks[self._played :]
-            for cell in block
-            if cell.policy not in self.left and cell.key not in self._known
-        ]
+    def ahead(self) -> Counter[Kind]:
+        """Cells not known yet that later blocks may ask for, by kind."""
+        return self._ahead
 
     def spared(self) -> int:
         """Cells of the file that nobody needs: their policy has left, and they have no episode."""
-        needed = self._asked | self._known
-        return sum(c.policy in self.left and c.key not in needed for c in self._cells)
+        return self._spared
 
     def _ask(self, cells: Sequence[Cell]) -> None:
         specs = {label: policy.spec for label, policy in self._plan.policies.items()}
@@ -98,9 +97,10 @@ class Agenda:
     def _more(self) -> bool:
         """Let the rule look at what has been played; whether there are blocks after it."""
         if self._until is not None and self._record is not None and self._played:
-            self._known = self._store.known()
-            cells = [known for known in self._store.cells() if known.cell.key in self._asked]
-            found = stopping.asked(self._until.rule, cells, self._record, list(self._plan.choices))
+            self._ended += self._store.cells(self._last)
+            found = stopping.asked(
+                self._until.rule, self._ended, self._record, list(self._plan.choices)
+            )
             rounds = min(self._played * self._until.look_every, len(self._record.rounds.order))
             new = {
                 label: Left(rounds=max(rounds, self._rounds_before(label)), why=why)
@@ -108,6 +108,8 @@ class Agenda:
                 if label not in self.left
             }
             self._record = self._record.model_copy(update={"left": self.left | new})
+            for kind in [kind for kind in self._ahead if kind[0] in new]:
+                self._spared += self._ahead.pop(kind)
         return self._played < len(self._blocks)
 
 

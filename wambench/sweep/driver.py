@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wambench.cells import Cell
+from wambench.cells import Cell, Kind
 from wambench.contract import Frozen
 from wambench.episode import Setting
 from wambench.errors import UserError
 from wambench.passport import SuiteProbe
 from wambench.policy_server import PolicyActor
 from wambench.stopping import Left
-from wambench.store.store import Store
+from wambench.store import Store, paces
 from wambench.sweep.agenda import Agenda, Until
 from wambench.sweep.cluster import Cluster, LocalRay, RayDied, kept_off_stdout, ray
 from wambench.sweep.conditions import extended_passport, pixel_warnings
@@ -76,7 +76,7 @@ def run_sweep(
     agenda = Agenda(plan, cells, store, until)
     waiting = agenda.next()
     spared, known = agenda.spared(), agenda.known_before
-    reporter.begin(len(cells) - spared, known, len(waiting) + len(agenda.ahead()))
+    reporter.begin(len(cells) - spared, known, len(waiting) + agenda.ahead().total())
     for label, left in agenda.left.items():
         reporter.note(f"{label} has ended: {left.why}")
     done, lost = 0, 0
@@ -141,13 +141,13 @@ class _Driver:
     ) -> None:
         self._plan, self._store, self._options = plan, store, options
         self._reporter, self._agenda = reporter, agenda
-        self._estimator = Estimator(plan, store.cells())
+        self._estimator = Estimator(plan, paces(store))
         self._schedule = Schedule(
             waiting,
             self._estimator.seconds,
             lambda task: plan.suites[task[0]].spec.open_seconds,
         )
-        self._left = Counter(cell.policy for cell in (*waiting, *agenda.ahead()))
+        self._left = _by_policy(waiting, agenda.ahead())
         self._parking = bool(agenda.ahead())  # idle workers may get cells of their task again
         self._over = False  # the agenda has nothing more
         self._failures: Counter[str] = Counter()  # by cell key, in this invocation
@@ -273,7 +273,7 @@ class _Driver:
             if label not in before:
                 self._reporter.note(f"{label} has ended: {left.why}")
         self._reporter.spared(self._agenda.spared() - spared)
-        self._left = Counter(cell.policy for cell in (*waiting, *self._agenda.ahead()))
+        self._left = _by_policy(waiting, self._agenda.ahead())
         for label in [label for label in self._policies if not self._left[label]]:
             ray.kill(self._policies.pop(label))
 
@@ -350,8 +350,16 @@ class _Driver:
             ray.kill(actor)
 
     def _eta(self) -> float:
-        left = [*self._schedule.remaining(), *self._agenda.ahead()]
+        left = self._schedule.remaining() + self._agenda.ahead()
         return self._estimator.wall_seconds(left, self._options.workers)
+
+
+def _by_policy(waiting: Sequence[Cell], ahead: Mapping[Kind, int]) -> Counter[str]:
+    """How many cells each policy has left."""
+    left = Counter(cell.policy for cell in waiting)
+    for (policy, _, _), count in ahead.items():
+        left[policy] += count
+    return left
 
 
 def _last_line(error: BaseException) -> str:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable
 
-from wambench.cells import Cell
+from wambench.cells import Cell, Kind
 
 TaskName = tuple[str, int]  # suite, task index
 
 
 class Schedule:
-    """Cells still to run, by task. Opening a task costs seconds, so workers stay with theirs."""
+    """Cells still to run, by task. Opening a task costs seconds, so workers stay with theirs.
+
+    Cells are counted by kind, so that a choice takes as long with many of them as with few.
+    """
 
     def __init__(
         self,
         cells: Iterable[Cell],
-        seconds: Callable[[Cell], float],
+        seconds: Callable[[Kind], float],
         open_seconds: Callable[[TaskName], float],
     ) -> None:
         self._seconds, self._open_seconds = seconds, open_seconds
         self._waiting: dict[TaskName, deque[Cell]] = defaultdict(deque)
+        self._kinds: dict[TaskName, Counter[Kind]] = defaultdict(Counter)
         self.add(cells)
 
     def __len__(self) -> int:
@@ -29,11 +33,15 @@ class Schedule:
     def add(self, cells: Iterable[Cell]) -> None:
         """Put more cells behind those of their tasks."""
         for cell in cells:
-            self._waiting[cell.suite, cell.task_index].append(cell)
+            task = cell.suite, cell.task_index
+            self._waiting[task].append(cell)
+            self._kinds[task][cell.kind] += 1
 
-    def remaining(self) -> list[Cell]:
-        """All cells still to run."""
-        return [cell for waiting in self._waiting.values() for cell in waiting]
+    def remaining(self) -> Counter[Kind]:
+        """How many cells of each kind are still to run."""
+        return Counter(
+            {kind: count for kinds in self._kinds.values() for kind, count in kinds.items()}
+        )
 
     def has(self, task: TaskName) -> bool:
         """Whether a task has cells left."""
@@ -41,8 +49,14 @@ class Schedule:
 
     def next_of(self, task: TaskName) -> Cell | None:
         """Take the next cell of a task; None when it is done."""
-        waiting = self._waiting.get(task)
-        return waiting.popleft() if waiting else None
+        if not self.has(task):
+            return None
+        cell = self._waiting[task].popleft()
+        kinds = self._kinds[task]
+        kinds[cell.kind] -= 1
+        if not kinds[cell.kind]:
+            del kinds[cell.kind]
+        return cell
 
     def next_task(self, served: Iterable[TaskName]) -> TaskName | None:
         """The task a worker without one should open; None if no opening would pay.
@@ -54,10 +68,10 @@ class Schedule:
         for task in served:
             helpers[task] += 1
         best, best_gain = None, 0.0
-        for task, waiting in self._waiting.items():
-            if not waiting:
+        for task, kinds in self._kinds.items():
+            if not kinds:
                 continue
-            left = sum(map(self._seconds, waiting))
+            left = sum(count * self._seconds(kind) for kind, count in kinds.items())
             gain = left / (1 + helpers[task])
             if helpers[task] and gain <= self._open_seconds(task):
                 continue
@@ -67,8 +81,9 @@ class Schedule:
 
     def put_back(self, cell: Cell) -> None:
         """Return a cell whose attempt failed; it waits behind its task's others."""
-        self._waiting[cell.suite, cell.task_index].append(cell)
+        self.add([cell])
 
     def drop_task(self, task: TaskName) -> list[Cell]:
         """Give up on a task; returns its cells."""
+        self._kinds.pop(task, None)
         return list(self._waiting.pop(task, ()))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
 
-from wambench.cells import Cell
+from wambench.cells import Cell, Kind
 from wambench.errors import UserError
 from wambench.policy import Policy
-from wambench.store.store import StoredCell
 from wambench.sweepfile import Plan
 
 RESERVE_MB = 1500  # Ray's own processes, its object store and the driver
@@ -63,32 +61,33 @@ def _policy_mb(policy: Policy) -> int:
 class Estimator:
     """Expected wall seconds of a cell: from this run's own episodes, else from the suite's spec."""
 
-    def __init__(self, plan: Plan, known: Sequence[StoredCell] = ()) -> None:
-        self._plan = plan
-        self._sums: dict[tuple[str, str], tuple[float, int]] = defaultdict(lambda: (0.0, 0))
-        for stored in known:
-            if stored.seconds:
-                self.learn(stored.cell, stored.seconds)
+    def __init__(
+        self, plan: Plan, known: Mapping[tuple[str, str], tuple[float, int]] | None = None
+    ) -> None:
+        """``known``: of :func:`wambench.store.paces`."""
+        self._plan, self._sums = plan, dict(known or {})
 
     def learn(self, cell: Cell, seconds: Mapping[str, float]) -> None:
         """Take in one finished episode."""
-        total, count = self._sums[cell.policy, cell.suite]
+        total, count = self._sums.get((cell.policy, cell.suite), (0.0, 0))
         self._sums[cell.policy, cell.suite] = total + seconds["total"], count + 1
 
-    def seconds(self, cell: Cell) -> float:
+    def seconds(self, kind: Kind) -> float:
         """Expected wall seconds of one cell on one worker."""
-        total, count = self._sums[cell.policy, cell.suite]
+        policy, suite, _ = kind
+        total, count = self._sums.get((policy, suite), (0.0, 0))
         if count:
             return total / count
-        suite, rules = self._plan.suites[cell.suite].spec, self._plan.protocol
-        policy = self._plan.policies[cell.policy].spec
-        steps = rules.budget(suite) + rules.settle_steps
-        replan = min(rules.replan_steps or policy.horizon, policy.horizon)
-        looks = steps / replan if policy.cameras else 0
-        return steps * suite.step_seconds + looks * suite.look_seconds
+        there, rules = self._plan.suites[suite].spec, self._plan.protocol
+        plays = self._plan.policies[policy].spec
+        steps = rules.budget(there) + rules.settle_steps
+        replan = min(rules.replan_steps or plays.horizon, plays.horizon)
+        looks = steps / replan if plays.cameras else 0
+        return steps * there.step_seconds + looks * there.look_seconds
 
-    def wall_seconds(self, cells: Sequence[Cell], workers: int) -> float:
-        """Expected wall seconds of many cells, openings included."""
-        tasks = {(cell.suite, cell.task_index) for cell in cells}
+    def wall_seconds(self, cells: Mapping[Kind, int], workers: int) -> float:
+        """Expected wall seconds of so many cells of each kind, openings included."""
+        tasks = {(suite, task) for _, suite, task in cells}
         opening = sum(self._plan.suites[suite].spec.open_seconds for suite, _ in tasks)
-        return (sum(map(self.seconds, cells)) + opening) / workers
+        playing = sum(count * self.seconds(kind) for kind, count in cells.items())
+        return (playing + opening) / workers
