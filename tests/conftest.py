@@ -9,22 +9,31 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from tests.plugin import TOY, Entries, write_package
-from tests.real import small_run, small_sweep  # noqa: F401  (fixtures)
+from tests.real import (  # noqa: F401  (fixtures)
+    SharedRay,
+    copy,
+    shared_ray,
+    small_run,
+    watched_runs,
+)
 from wambench import plugins
 from wambench.cli import main
 from wambench.suite import Suite
 
+SITE = "site-packages"  # in a test's folder: what the test has installed
 Install = Callable[[str, Mapping[str, str], Entries], None]
 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Install a package (name, modules, entry points) for this process and its children."""
-    site = tmp_path / "site-packages"
+    site = tmp_path / SITE
     site.mkdir()
     monkeypatch.syspath_prepend(site)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
@@ -75,6 +84,22 @@ def wambench(
 
     yield run
     signal.signal(signal.SIGTERM, handler)
+
+
+@pytest.fixture
+def swept(
+    wambench: CommandLine,
+    shared_ray: SharedRay,  # noqa: F811
+    tmp_path: Path,
+) -> CommandLine:
+    """Run a sweep in this process: sweep file, its content, run directory, options."""
+    shared_ray.find_packages_in(tmp_path / SITE)
+
+    def run(file: Path, content: Mapping[str, Any], out: Path, *options: object) -> Ended:
+        file.write_text(yaml.safe_dump(dict(content)))
+        return wambench("sweep", file, "--out", out, "--ray-address", shared_ray.address, *options)
+
+    return run
 
 
 def tree(folder: Path) -> dict[str, str]:

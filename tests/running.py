@@ -1,11 +1,15 @@
-"""Run the command line as a user does: in a process of its own."""
+"""Run the command line as a user does, in a process of its own, and read what it left."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+from wambench.store import Store, episodes_frame, export_table
 
 COMMAND = [sys.executable, "-c", "from wambench.cli import main; main()"]
 
@@ -33,6 +37,16 @@ def sweep(file: Path, content: str, out: Path, *options: str) -> subprocess.Comp
 def episodes_csv(run: Path) -> bytes:
     """The run's deterministic table, as bytes."""
     file = run.parent / f"{run.name}-episodes.csv"
-    result = wambench("export", run, "--episodes", file)
-    assert result.returncode == 0, result.stderr
+    with Store.read(run) as store:
+        export_table(episodes_frame(store), file)
     return file.read_bytes()
+
+
+def in_process(code: str, *arguments: str) -> Any:
+    """Run a snippet that prints JSON last, in a process of its own: one environment a process."""
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr[-2000:]
+    return json.loads(result.stdout.strip().splitlines()[-1])

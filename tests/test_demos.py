@@ -19,29 +19,27 @@ import pytest
 
 from tests import running
 from tests.conftest import CommandLine, Refused, check_refusal, tree
+from tests.real import leave_out
 from tests.records import make_passport, make_record, plan_and_add
+from tests.snippets import in_simulators_process
 from wambench import plugins
 from wambench.cells import Cell, digest_of
 from wambench.protocols import protocol
 from wambench.store import Store
 
-SWEEP = """
-policies: [expert, demonstrator]
-suites: {libero_object: [2]}
-init_states: 0-1
-"""
 LOOK = ("--rendering", "coarse", "--render-size", "96", "--size", "48")
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four real episodes."""
-    folder = tmp_path_factory.mktemp("demos")
-    running.sweep(folder / "s.yaml", SWEEP, folder / "run")
-    return folder / "run"
+@pytest.fixture(scope="session")
+def run(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six real episodes of one task."""
+    folder = tmp_path_factory.mktemp("demos") / "run"
+    shutil.copytree(small_run, folder)
+    leave_out(folder, "task_index = 2")
+    return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def out(run: Path) -> Path:
     """The demonstrator's two as demonstrations."""
     folder = run.parent / "out"
@@ -51,11 +49,11 @@ def out(run: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def file(out: Path) -> Path:
     """Their only file."""
     (found,) = out.rglob("*.hdf5")
-    task = plugins.make_suite("libero_object").tasks()[2].name
+    task = plugins.make_suite("libero_object").tasks()[0].name
     assert found.relative_to(out) == Path(f"libero_object/{task}_demo.hdf5")
     return found
 
@@ -65,7 +63,7 @@ def stored(run: Path, policy: str = "demonstrator") -> list:
         return [
             (known, store.trace(known.cell.key))
             for known in store.cells()
-            if known.cell.policy == policy
+            if known.cell.policy == policy and known.outcome
         ]
 
 
@@ -78,7 +76,7 @@ def test_layout_is_liberos(file: Path) -> None:
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert "total trajectories: 2" in ended.stdout
-    assert "language instruction: pick up the salad dressing" in ended.stdout
+    assert "language instruction: pick up the alphabet soup" in ended.stdout
     with h5py.File(file) as content:
         assert content.attrs["orientation"] == "opengl"
         assert list(content["data"]) == ["demo_0", "demo_1"]
@@ -139,8 +137,8 @@ rules = protocol("wambench-1", look)
 suite = plugins.make_suite("libero_object")
 settle = np.array(suite.spec.settle_action)
 with Store.read(run) as store:
-    known = [(k.cell, store.trace(k.cell.key)) for k in store.cells()]
-simulator = suite.open(suite.tasks()[2], "coarse")
+    known = [(k.cell, store.trace(k.cell.key)) for k in store.cells() if k.outcome]
+simulator = suite.open(suite.tasks()[0], "coarse")
 model = simulator._env.sim.model._model
 meshes = [getattr(model, n).copy() for n in ("mesh_face", "mesh_facenum", "mesh_facenormal")]
 frames, compared = [], 0
@@ -184,12 +182,7 @@ def test_frames_are_the_protocols_and_replays_ask_the_expert_as_it_was(
     run: Path, file: Path
 ) -> None:
     """Frames drawn from the store are the files', and an undisturbed expert labels its actions."""
-    ended = subprocess.run(
-        [sys.executable, "-c", AGAIN, str(run), str(file)],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert ended.returncode == 0, ended.stderr[-2000:]
-    found = json.loads(ended.stdout.strip().splitlines()[-1])
+    found = in_simulators_process(AGAIN, str(run), str(file))
     assert len(found["frames"]) > 40 and all(found["frames"])
     assert found["labels_equal"] and found["steps"] > 50
     assert found["meshes_kept"], "coarse drawing must leave the model as it was"
@@ -198,12 +191,10 @@ def test_frames_are_the_protocols_and_replays_ask_the_expert_as_it_was(
     assert "the stored success is none" in cut
 
 
-def test_same_command_again_does_nothing(run: Path, out: Path) -> None:
+def test_same_command_again_does_nothing(run: Path, out: Path, wambench: CommandLine) -> None:
     before = tree(out)
-    again = running.wambench(
-        "demos", run, "--out", out, "--policy", "demonstrator", *LOOK, "--json"
-    )
-    assert json.loads(again.stdout) == {
+    again = wambench("demos", run, "--out", out, "--policy", "demonstrator", *LOOK, "--json")
+    assert json.loads(again.out) == {
         "out": str(out), "files": 1, "known": 1, "written": 0, "lost": []
     }  # fmt: skip
     assert tree(out) == before

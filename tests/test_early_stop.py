@@ -41,12 +41,19 @@ SHORT = TWINS | {"suites": {"toy": [0, 1]}, "seeds": "0-1"}
 PLAYED = 10 * 2  # cells of a policy in all of SHORT
 
 
-def sweep(folder: Path, name: str, *options: str, content: Mapping[str, Any] = SHORT) -> Any:
-    """Run a sweep in a process of its own; returns what it prints as JSON."""
-    (folder / "s.yaml").write_text(yaml.safe_dump(dict(content)))
-    ended = wambench("sweep", folder / "s.yaml", "--out", folder / name, "--json", *options)
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout)
+Sweep = Callable[..., Any]
+
+
+@pytest.fixture
+def sweep(toy: object, swept: CommandLine, tmp_path: Path) -> Sweep:
+    """Run a sweep into a run directory of this name; returns what it prints as JSON."""
+
+    def run(name: str, *options: str, content: Mapping[str, Any] = SHORT) -> Any:
+        ended = swept(tmp_path / "s.yaml", content, tmp_path / name, "--json", *options)
+        assert ended.code == 0, ended.err
+        return json.loads(ended.out)
+
+    return run
 
 
 def record(run: Path) -> Stopping:
@@ -59,9 +66,10 @@ def record(run: Path) -> Stopping:
 # -- on real Ray -------------------------------------------------------------------------------
 
 
-@pytest.mark.usefixtures("toy")
-def test_a_sweep_ends_early_and_at_the_same_round_with_more_workers(tmp_path: Path) -> None:
-    result = sweep(tmp_path, "one", *DECIDED, "--workers", "1")
+def test_a_sweep_ends_early_and_at_the_same_round_with_more_workers(
+    sweep: Sweep, tmp_path: Path
+) -> None:
+    result = sweep("one", *DECIDED, "--workers", "1")
     left = record(tmp_path / "one").left
     assert set(left) == set(result["left"]) == {"expert", "twin", "random"}
     assert "better than random after" in left["expert"].why
@@ -76,20 +84,19 @@ def test_a_sweep_ends_early_and_at_the_same_round_with_more_workers(tmp_path: Pa
     assert result["spared"] == 3 * PLAYED - len(cells) and result["lost"] == 0
     assert result["spared_share"] == result["spared"] / (3 * PLAYED) >= 0.3
 
-    sweep(tmp_path, "two", *DECIDED, "--workers", "2")
+    sweep("two", *DECIDED, "--workers", "2")
     assert episodes_csv(tmp_path / "two") == episodes_csv(tmp_path / "one")
     assert record(tmp_path / "two") == record(tmp_path / "one")
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("toy")
-def test_a_sweep_that_was_killed_ends_at_the_same_round(tmp_path: Path) -> None:
-    result = sweep(tmp_path, "one", *DECIDED)
+def test_a_sweep_that_was_killed_ends_at_the_same_round(sweep: Sweep, tmp_path: Path) -> None:
+    result = sweep("one", *DECIDED)
     killed_after(tmp_path, "killed", result["done"] // 3)
-    sweep(tmp_path, "killed", *DECIDED, "--workers", "2")
+    sweep("killed", *DECIDED, "--workers", "2")
     assert episodes_csv(tmp_path / "killed") == episodes_csv(tmp_path / "one")
     assert record(tmp_path / "killed") == record(tmp_path / "one")
-    again = sweep(tmp_path, "killed", *DECIDED)
+    again = sweep("killed", *DECIDED)
     assert (again["done"], again["spared"]) == (0, result["spared"])
 
 
@@ -131,13 +138,13 @@ class Dies(Policy):
 
 @pytest.mark.slow
 def test_a_lost_cell_is_missing_and_delays_the_decision(
-    toy: object, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sweep: Sweep, install: Install, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one cell of its first round is lost, nothing is decided of a policy."""
     install("dying", {"dying.py": DIES}, {plugins.POLICIES: {"dies": "dying:Dies"}})
     monkeypatch.setenv("DEADLY", str(tmp_path / "deadly"))
     content = SHORT | {"policies": ["expert", "dies"], "init_states": "0-2"}
-    undisturbed = sweep(tmp_path, "undisturbed", *DECIDED, content=content)
+    undisturbed = sweep("undisturbed", *DECIDED, content=content)
     assert undisturbed["left"]["dies"]["why"].startswith("worse than expert")
 
     (tmp_path / "deadly").touch()
@@ -149,7 +156,7 @@ def test_a_lost_cell_is_missing_and_delays_the_decision(
         missing = [c.cell for c in store.cells() if c.outcome is None]
     assert [(cell.policy, cell.task, cell.seed) for cell in missing] == [("dies", "go right", 0)]
 
-    sweep(tmp_path, "run", *DECIDED, content=content)
+    sweep("run", *DECIDED, content=content)
     found = record(tmp_path / "run").left
     assert {label: one.why for label, one in found.items()} == {
         label: one["why"] for label, one in undisturbed["left"].items()

@@ -124,35 +124,39 @@ def test_runs_and_turning_points() -> None:
 # -- staged -------------------------------------------------------------------------------------
 
 
-def staged(
-    folder: Path, kinds: Sequence[str], suites: str, init_states: str, steps: int
-) -> list[dict]:
-    """Sweep staged failures with one worker; returns what ``wambench failures`` says of each."""
-    policies = "".join(
-        f"  - {{name: staged-failure, label: {kind}, options: {{kind: {kind}}}}}\n"
-        for kind in kinds
-    )
-    content = (
-        f"policies:\n{policies}suites: {suites}\ninit_states: {init_states}\n"
-        f"protocol_changes: {{rendering: lean, max_steps: {{libero_object: {steps}, "
-        f"libero_spatial: {steps}, libero_goal: {steps}}}}}\n"
-    )
-    file, run = folder / "staged.yaml", folder / "run"
-    file.write_text(content)
-    options = ("--out", run, "--workers", "1", "--attempts", "1")
-    result = running.wambench("sweep", file, *options, timeout=7200)
-    lost = "infrastructure" in kinds
-    assert result.returncode == (2 if lost else 0), result.stderr
-    table = running.wambench("failures", run, timeout=3600)
-    assert table.returncode == 0, table.stderr
-    assert table.stdout.split("\n")[0].split() == ["failure", *kinds]
-    told = running.wambench("failures", run, "--json", timeout=3600)
-    assert told.returncode == 0, told.stderr
-    found = json.loads(told.stdout)
-    assert found["problems"] == [] and found["definitions"] == dict(DEFINITIONS)
-    for kind, row in found["policies"].items():
-        assert sum(row.values()) == sum(one["policy"] == kind for one in found["episodes"])
-    return found["episodes"]
+Staged = Callable[[Sequence[str], Mapping[str, Sequence[int]], str, int], list[dict]]
+
+
+@pytest.fixture
+def staged(tmp_path: Path, swept: CommandLine, wambench: CommandLine) -> Staged:
+    """Sweep staged failures; returns what ``wambench failures`` says of each."""
+
+    def run(
+        kinds: Sequence[str], suites: Mapping[str, Sequence[int]], init_states: str, steps: int
+    ) -> list[dict]:
+        content = {
+            "policies": [
+                {"name": "staged-failure", "label": kind, "options": {"kind": kind}}
+                for kind in kinds
+            ],
+            "suites": {name: list(tasks) for name, tasks in suites.items()},
+            "init_states": init_states,
+            "protocol_changes": {
+                "rendering": "lean", "max_steps": {name: steps for name in suites},
+            },
+        }  # fmt: skip
+        options = ("--workers", 2, "--attempts", 1)
+        ended = swept(tmp_path / "staged.yaml", content, tmp_path / "run", *options)
+        assert ended.code == (2 if "infrastructure" in kinds else 0), ended.err
+        told = wambench("failures", tmp_path / "run", "--json")
+        assert told.code == 0, told.err
+        found = json.loads(told.out)
+        assert found["problems"] == [] and found["definitions"] == dict(DEFINITIONS)
+        for kind, row in found["policies"].items():
+            assert sum(row.values()) == sum(one["policy"] == kind for one in found["episodes"])
+        return found["episodes"]
+
+    return run
 
 
 def right(episode: dict) -> bool:

@@ -16,8 +16,6 @@ from baselines.scripted import ExpertPolicy, FrozenPolicy
 from baselines.training.data.dataset import open_demos
 from tests.conftest import CommandLine, check_refusal, tree
 from tests.recorded import record_run
-from tests.running import wambench as run_wambench
-from tests.test_libero import in_process
 from wambench.lerobot import recording
 from wambench.lerobot.folder import export_lerobot
 from wambench.lerobot.plan import Look
@@ -30,50 +28,29 @@ CAMERAS = {"agentview": "image", "wrist": "wrist_image"}
 
 # ---------------------------------------------------------------- LIBERO
 
-MADE = """
-import sys
-from pathlib import Path
-import numpy as np
-from tests.recorded import Watcher, record_run
-from wambench import plugins
-from wambench.protocols import protocol
-folder, name, task, init_states, steps = sys.argv[1:]
-sides = {"render_size": [64, 64], "image_size": [64, 64]}
-budget = {"max_steps": {name: int(steps)}, "replan_steps": 1}
-rules = protocol("wambench-1", {"rendering": "lean", **sides, **budget})
-suite, watcher = plugins.make_suite(name), Watcher()
-states = [int(number) for number in init_states.split(",")]
-record_run(Path(folder), suite, {"watcher": watcher}, [int(task)], states, rules)
-np.savez(f"{folder}/seen.npz", **watcher.seen())
-print(0)
-"""
-
 
 def seen_by_policies(run: Path) -> dict[str, np.ndarray]:
     with np.load(run / "seen.npz") as content:
         return dict(content)
 
 
-def test_what_policies_saw_in_libero_comes_back(tmp_path: Path) -> None:
+def test_what_policies_saw_in_libero_comes_back(
+    watched_runs: tuple[Path, Path], tmp_path: Path, wambench: CommandLine
+) -> None:
     """Actions and states to float32, frames but for H.264's loss, read by our own reader."""
-    object_run, spatial_run = tmp_path / "object", tmp_path / "spatial"
-    in_process(MADE, str(object_run), "libero_object", "2", "0,1", "24")
-    in_process(MADE, str(spatial_run), "libero_spatial", "0", "0", "18")
     run, folder = tmp_path / "run", tmp_path / "set"
-    merged = run_wambench("merge", object_run, spatial_run, "--out", run)
-    assert merged.returncode == 2 and "max_steps" in merged.stderr  # other budgets, other protocol
-    merged = run_wambench(
-        "merge", object_run, spatial_run, "--out", run, "--allow-mismatch", "protocol"
-    )
-    assert merged.returncode == 0, merged.stderr
-    ended = run_wambench("export", run, "--lerobot", folder, "--size", "64")
-    assert ended.returncode == 0, ended.stderr
-    assert "3 episodes, 66 frames" in ended.stdout and "known already" not in ended.stdout
+    merged = wambench("merge", *watched_runs, "--out", run)
+    assert merged.code == 2 and "max_steps" in merged.err  # other budgets, other protocol
+    merged = wambench("merge", *watched_runs, "--out", run, "--allow-mismatch", "protocol")
+    assert merged.code == 0, merged.err
+    ended = wambench("export", run, "--lerobot", folder, "--size", "64")
+    assert ended.code == 0, ended.err
+    assert "3 episodes, 66 frames" in ended.out and "known already" not in ended.out
 
     with Store.read(run) as store:
         stored = {known.cell.key: known for known in store.cells()}
         traces = {key: store.trace(key) for key in stored}
-    seen = seen_by_policies(object_run) | seen_by_policies(spatial_run)
+    seen = {key: value for one in watched_runs for key, value in seen_by_policies(one).items()}
     lines = (folder / "meta/episodes.jsonl").read_text().splitlines()
     listed = [json.loads(line) for line in lines]
     demos = open_demos(folder, validation=0.0)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,16 +9,8 @@ import pytest
 
 from tasks.libero.simulator import axis_angle
 from tasks.libero.suite import ABOUT, LiberoSuite
-
-
-def in_process(code: str, *arguments: str) -> dict:
-    """Run a snippet that prints JSON last, in a process of its own: one environment a process."""
-    result = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr[-2000:]
-    return json.loads(result.stdout.strip().splitlines()[-1])
+from tests.running import in_process
+from tests.snippets import in_simulators_process
 
 
 def test_the_five_suites_are_complete() -> None:
@@ -91,7 +80,7 @@ print(json.dumps(out))
 
 def test_live_frames_proprioception_and_states_equal_liberos_own() -> None:
     """Bit for bit, over soft resets, with random actions, with a stove that is off, on and off."""
-    found = in_process(LIVE)
+    found = in_simulators_process(LIVE)
     assert len(found["states"]) == 24 and all(found["states"])
     assert found["glow"] == [False] * 3 + [True] * 3 + [False] * 3
     assert len(found["frames"]) == 18 and all(found["frames"]), found["frames"]
@@ -113,7 +102,7 @@ print(json.dumps({"a": fixtures(0), "again": fixtures(0), "b": fixtures(1),
 
 
 def test_seed_moves_fixtures_and_nothing_else_does() -> None:
-    found = in_process(SEEDS)
+    found = in_simulators_process(SEEDS)
     assert found["a"] == found["again"] == found["first_trial"]
     assert found["a"] != found["b"]
     assert found["third_trial"] != found["first_trial"], "later trials must draw on"
@@ -144,7 +133,7 @@ print(json.dumps({
 
 def test_another_open_simulator_cannot_spoil_frames() -> None:
     """Direct rendering into a context that is not current returns garbage without an error."""
-    found = in_process(INTERLEAVED)
+    found = in_simulators_process(INTERLEAVED)
     assert found["shape"] == [96, 128, 3] and found["large"] == [800, 900, 3]
     assert found["spread"] > 10
     assert found["same"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.test_libero import in_process
+from tests.snippets import in_simulators_process
 
 REGIONS = """
 import json, sys
@@ -70,7 +70,7 @@ print(json.dumps(out))
 @pytest.mark.parametrize("task", ["libero_object 2", "libero_goal 5"])
 def test_regions_are_where_the_frames_show_them(task: str) -> None:
     """What changes in a frame when one object is moved in it is that object's region."""
-    found = in_process(REGIONS, *task.split())
+    found = in_simulators_process(REGIONS, *task.split())
     assert found["one_role"] and found["undisturbed"]
     for name in ("object/agentview", "object/wrist", "distractor/agentview"):
         assert found[name]["changed"] > 50, found
@@ -120,7 +120,7 @@ print(json.dumps({
 
 
 def test_asking_for_facts_changes_nothing() -> None:
-    found = in_process(FACTS)
+    found = in_simulators_process(FACTS)
     assert found["same"] and found["contacts"] and found["hand"]
     assert found["subject"] == "flat_stove_1" and found["gap"] > 0.3
     assert 0.0 < found["opening"] < 0.09
@@ -151,7 +151,7 @@ print(json.dumps(out))
 
 
 def test_facts_of_a_stored_run_agree_with_its_outcomes(small_run: Path) -> None:
-    found = in_process(STORED, str(small_run))
+    found = in_simulators_process(STORED, str(small_run))
     assert {episode["success"] for episode in found} == {True, False}
     for episode in found:
         assert not episode["held_early"], "an episode ends when its goal holds"

@@ -1,9 +1,8 @@
-"""Stored episodes run again, and drawn, on real LIBERO."""
+"""Stored episodes run again, and drawn."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -11,44 +10,46 @@ import av
 import numpy as np
 import pytest
 
+from baselines.scripted import ExpertPolicy, FrozenPolicy
 from tests.conftest import CommandLine
+from tests.recorded import record_run
 from tests.running import wambench as run_wambench
-from tests.test_libero import in_process
+from tests.snippets import in_simulators_process
+from wambench.protocols import protocol
 from wambench.store import STORE_NAME, Store, lighten
+from wambench.suite import Suite
 from wambench.trace import Trace
 
 
-@pytest.fixture
-def copy(small_run: Path, tmp_path: Path) -> Path:
-    """A copy to spoil."""
-    (tmp_path / "copy").mkdir()
-    shutil.copy(small_run / STORE_NAME, tmp_path / "copy" / STORE_NAME)
-    return tmp_path / "copy"
-
-
 def test_a_cell_replays_to_the_bit(small_run: Path) -> None:
-    ended = run_wambench("replay", small_run, "--task", "2", "--init", "0", "--most", "2", "--json")
+    ended = run_wambench("replay", small_run, "--task", "0", "--init", "0", "--most", "3", "--json")
     assert ended.returncode == 0, ended.stderr
     found = json.loads(ended.stdout)
-    assert {cell["cell"]["policy"] for cell in found["cells"]} == {"expert", "random"}
+    assert {cell["cell"]["policy"] for cell in found["cells"]} == {
+        "expert", "demonstrator", "random"
+    }  # fmt: skip
     assert all(cell["identical"] and cell["same_key"] for cell in found["cells"])
     assert all("equal to the bit" in cell["found"] for cell in found["cells"])
     assert found["conditions_differ"] == []
 
 
-def test_a_course_that_was_tampered_with_is_found_out(copy: Path) -> None:
-    with Store.read(copy) as store:
+def test_a_course_that_was_tampered_with_is_found_out(
+    toy: Suite, tmp_path: Path, wambench: CommandLine
+) -> None:
+    run, policies = tmp_path / "run", {"expert": ExpertPolicy(), "frozen": FrozenPolicy()}
+    record_run(run, toy, policies, [0], [0], protocol("wambench-1"))
+    with Store.read(run) as store:
         cell = next(known.cell for known in store.cells() if known.cell.policy == "expert")
         trace = store.trace(cell.key)
-    trace.actions[20, 0] = np.nextafter(trace.actions[20, 0], 2)  # one bit of one number
+    trace.actions[3, 0] = np.nextafter(trace.actions[3, 0], 2)  # one bit of one number
     spoiled = Trace(trace.actions, trace.snapshots, trace.digests).pack()
-    with sqlite3.connect(copy / STORE_NAME) as database:
+    with sqlite3.connect(run / STORE_NAME) as database:
         database.execute("UPDATE episodes SET trace = ? WHERE cell_key = ?", (spoiled, cell.key))
-    which = ("--policy", "expert", "--task", cell.task_index, "--init", cell.init_state)
-    ended = run_wambench("replay", copy, *map(str, which))
-    assert ended.returncode == 1, ended.stderr
-    assert "NO" in ended.stdout and "differs from step 21 of" in ended.stdout
-    assert "the policy acts otherwise" in ended.stdout
+    ended = wambench("replay", run, "--most", 2)
+    assert ended.code == 1, ended.err
+    assert "NO" in ended.out and "differs from step 4 of" in ended.out
+    assert "the policy acts otherwise" in ended.out
+    assert "equal to the bit" in ended.out
 
 
 DRAWN = """
@@ -71,22 +72,25 @@ print(json.dumps(len(trace.snapshots)))
 """
 
 
-def test_a_film_shows_every_step(small_run: Path, tmp_path: Path, wambench: CommandLine) -> None:
-    which = ("--policy", "expert", "--suite", "libero_object", "--task", 2, "--init", 0)
-    ended = wambench("video", small_run, *which, "--out", tmp_path / "films", "--size", 96)
+def test_a_film_shows_every_step(
+    watched_runs: tuple[Path, Path], tmp_path: Path, wambench: CommandLine
+) -> None:
+    run, _ = watched_runs
+    which = ("--policy", "watcher", "--suite", "libero_object", "--task", 2, "--init", 0)
+    ended = wambench("video", run, *which, "--out", tmp_path / "films", "--size", 96)
     assert ended.code == 0, ended.err
     (film,) = (tmp_path / "films").iterdir()
     with av.open(str(film)) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
         assert container.streams.video[0].average_rate == 20
-    with Store.read(small_run) as store:
+    with Store.read(run) as store:
         known = next(
             one for one in store.cells()
-            if (one.cell.policy, one.cell.task_index, one.cell.init_state) == ("expert", 2, 0)
+            if (one.cell.policy, one.cell.task_index, one.cell.init_state) == ("watcher", 2, 0)
         )  # fmt: skip
     steps = [0, len(frames) // 2, len(frames) - 1]
-    arguments = (str(small_run), known.cell.key, json.dumps(steps), str(tmp_path / "drawn.npy"))
-    assert in_process(DRAWN, *arguments) == len(frames) == (known.steps or 0) + 1
+    arguments = (str(run), known.cell.key, json.dumps(steps), str(tmp_path / "drawn.npy"))
+    assert in_simulators_process(DRAWN, *arguments) == len(frames) == (known.steps or 0) + 1
     assert {frame.shape for frame in frames} == {(96, 2 * 96, 3)}
     for step, expected in zip(steps, np.load(tmp_path / "drawn.npy"), strict=True):
         gap = np.abs(frames[step].astype(float) - expected).mean()

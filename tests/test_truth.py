@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.real import leave_out
 from tests.running import sweep
+from tests.snippets import in_simulators_process
 from wambench.store import Store
 
 # Every kind of scene and goal: groceries, drawers, stoves, microwaves, two-object tasks.
@@ -53,8 +55,17 @@ def assert_true(findings: list[dict]) -> None:
         assert found["naive_success_step"] == expected, found
 
 
-def test_one_task_replays_bit_identically(small_run: Path, tmp_path: Path) -> None:
-    findings = replay(small_run, {"libero_object": [2]}, tmp_path)
+NAIVE = """
+import json, sys
+from pathlib import Path
+from tests.naive import replay_task
+print(json.dumps(replay_task(Path(sys.argv[1]), "libero_object", 2)))
+"""
+
+
+def test_one_task_replays_bit_identically(copy: Path) -> None:
+    leave_out(copy, "policy = 'demonstrator'")
+    findings = in_simulators_process(NAIVE, str(copy))
     assert {found["outcome"] for found in findings} == {"success", "failure"}
     assert sum(found["frames"] for found in findings) > 0
     assert_true(findings)
