@@ -55,7 +55,7 @@ reproduce-nano: setup
 	$(BIN)/wambench report runs/reproduced
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: setup
 	$(BIN)/pytest -m slow

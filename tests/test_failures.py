@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import pytest
 from analysis.failures import DEFINITIONS, Thresholds, explain
 from analysis.failures.course import runs, turning_points
 from baselines.scripted.staged import KINDS
-from tests import running
 from tests.conftest import CommandLine, Refused
 from tests.records import grid, make_cell, make_record, make_run, plan_and_add
 from wambench.facts import Facts, Goal
@@ -142,12 +141,15 @@ def staged(tmp_path: Path, swept: CommandLine, wambench: CommandLine) -> Staged:
             "suites": {name: list(tasks) for name, tasks in suites.items()},
             "init_states": init_states,
             "protocol_changes": {
-                "rendering": "lean", "max_steps": {name: steps for name in suites},
+                "rendering": "lean", "max_steps": dict.fromkeys(suites, steps),
             },
         }  # fmt: skip
         options = ("--workers", 2, "--attempts", 1)
         ended = swept(tmp_path / "staged.yaml", content, tmp_path / "run", *options)
         assert ended.code == (2 if "infrastructure" in kinds else 0), ended.err
+        table = wambench("failures", tmp_path / "run")
+        assert table.code == 0, table.err
+        assert table.out.split("\n")[0].split() == ["failure", *kinds]
         told = wambench("failures", tmp_path / "run", "--json")
         assert told.code == 0, told.err
         found = json.loads(told.out)
@@ -167,9 +169,9 @@ def test_every_label_is_staged() -> None:
     assert {kind.replace("-", " ") for kind in KINDS} == set(DEFINITIONS) - {"other"}
 
 
-def test_some_staged_failures_are_labelled_right(tmp_path: Path) -> None:
+def test_some_staged_failures_are_labelled_right(staged: Staged) -> None:
     kinds = ["dropped", "wrong-object", "infrastructure", "policy-error"]
-    found = staged(tmp_path, kinds, "{libero_object: [2]}", "0", steps=80)
+    found = staged(kinds, {"libero_object": [2]}, "0", 80)
     assert len(found) == 4
     assert all(right(episode) for episode in found), found
     told = {episode["policy"]: episode for episode in found}
@@ -178,11 +180,11 @@ def test_some_staged_failures_are_labelled_right(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_staged_failures_are_labelled_right(tmp_path: Path) -> None:
+def test_staged_failures_are_labelled_right(staged: Staged) -> None:
     """Nine kinds of a robot's failure, 72 episodes of four tasks in three suites."""
     kinds = [kind for kind in KINDS if kind not in ("infrastructure", "policy-error")]
-    suites = "{libero_object: [2, 7], libero_spatial: [0], libero_goal: [8]}"
-    found = staged(tmp_path, kinds, suites, "0-1", steps=250)
+    suites = {"libero_object": [2, 7], "libero_spatial": [0], "libero_goal": [8]}
+    found = staged(kinds, suites, "0-1", 250)
     wrong = [episode for episode in found if not right(episode)]
     print(f"\n{len(found) - len(wrong)} of {len(found)} labelled right; wrong: {wrong}")
     assert len(found) >= 60
