@@ -67,6 +67,7 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python -m tests.imports
 
 clean:
 	rm -rf $(VENV) runs

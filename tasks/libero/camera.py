@@ -39,7 +39,7 @@ class FrameDrawer:
 
     Args:
         model: the compiled scene.
-        rendering: a key of :data:`tasks.libero.suite.RENDERINGS`.
+        rendering: a key of :data:`tasks.libero.offers.RENDERINGS`.
         visual_group: the geom group that is shown.
         switched_sites: sites whose opacity is given anew for each frame.
     """

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from tasks.libero import runtime
 from tasks.libero.camera import FrameDrawer
+from tasks.libero.offers import STAGED
 from tasks.libero.stepping import Observed, Stepper
-from tasks.libero.suite import STAGED
 from wambench.facts import Facts, Role
 from wambench.suite import Simulator
 
@@ -25,7 +25,7 @@ class LiberoSimulator(Simulator):
     Args:
         bddl_file: the task's goal description.
         init_states: float64 [n, 1 + nq + nv], flattened MuJoCo states.
-        rendering: a key of :data:`tasks.libero.suite.RENDERINGS`.
+        rendering: a key of :data:`tasks.libero.offers.RENDERINGS`.
     """
 
     def __init__(self, bddl_file: str, init_states: NDArray[np.float64], rendering: str) -> None:
@@ -108,7 +108,7 @@ class LiberoSimulator(Simulator):
         return out
 
     def privileged(self, names: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:
-        """``expert_action`` [7], what the scripted expert would do now, and ``suite.STAGED``."""
+        """``expert_action`` [7], what the scripted expert would do now, and ``offers.STAGED``."""
         staged = {name for name in names if name in STAGED}
         told = self._staged(staged) if staged else {}
         return {name: told[name] if name in told else self._expert_action(name) for name in names}

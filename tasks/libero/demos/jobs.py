@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from tasks.libero.demos.files import stored_attributes, stored_cells
 from tasks.libero.demos.recording import Episode
-from tasks.libero.suite import RENDERINGS, LiberoSuite
+from tasks.libero.offers import RENDERINGS
+from tasks.libero.suite import LiberoSuite
 from wambench import plugins
 from wambench.cells import digest_of
 from wambench.contract import Frozen
