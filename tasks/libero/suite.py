@@ -50,10 +50,10 @@ class LiberoSuite(Suite):
             settle_action=(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0),
             renderings=RENDERINGS,
             default_max_steps=400,
-            memory_mb=2200,
-            step_seconds=0.009,
-            look_seconds=0.3,
-            open_seconds=7.0,
+            memory_mb=1500,
+            step_seconds=0.006,
+            look_seconds=0.2,
+            open_seconds=4.0,
         )
 
     def tasks(self) -> Sequence[Task]:
