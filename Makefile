@@ -1,12 +1,15 @@
-# make sweep | audit | attention | reproduce-nano | test | test-slow | bench | check  (each sets everything up
-# first; no root, no GPU); make audit-gpu measures the published policies on a GPU of 80 GB.
+# make sweep | audit | attention | reproduce-nano | test | test-slow | test-full | bench | check  (each sets
+# everything up first; no root, no GPU); make audit-gpu measures the published policies on a GPU of 80 GB.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.up-to-date
 export OMP_NUM_THREADS := 1
+# Each worker takes one core and up to 8 GB.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: setup sweep audit audit-gpu attention reproduce-nano test test-slow bench check golden clean
+.PHONY: setup sweep audit audit-gpu attention reproduce-nano test test-slow test-sample test-full bench check golden clean
 
 setup: $(STAMP)
 
@@ -55,10 +58,17 @@ reproduce-nano: setup
 	$(BIN)/wambench report runs/reproduced
 
 test: setup
-	$(BIN)/pytest -n 2 --dist worksteal
+	$(PYTEST)
 
 test-slow: setup
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
+
+# The slow tests, the long ones on a smaller fixed sample.
+test-sample: setup
+	$(PYTEST) -m slow --sample
+
+test-full: setup
+	$(PYTEST) -m ''
 
 bench: setup
 	$(BIN)/python -m tests.bench

@@ -1,4 +1,4 @@
-"""Fixtures: packages of strangers, the toy suite, the command line in this process, refusals."""
+"""The option --sample, and fixtures: packages of strangers, the toy suite, commands, refusals."""
 
 from __future__ import annotations
 
@@ -25,6 +25,18 @@ from tests.real import (  # noqa: F401  (fixtures)
 from wambench import plugins
 from wambench.cli import main
 from wambench.suite import Suite
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    about = "run long property tests (mark slow) on a smaller fixed sample, as .ci/run does"
+    parser.addoption("--sample", action="store_true", help=about)
+
+
+@pytest.fixture(scope="session")
+def sample(pytestconfig: pytest.Config) -> bool:
+    """Whether a smaller fixed sample will do; else the full size, for releases."""
+    return bool(pytestconfig.getoption("--sample"))
+
 
 SITE = "site-packages"  # in a test's folder: what the test has installed
 Install = Callable[[str, Mapping[str, str], Entries], None]

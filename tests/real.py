@@ -45,13 +45,13 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
     base = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         base = base.parent
-    folder = base / name
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            part = folder.with_name(f"{name}-part-{os.getpid()}")
-            part.mkdir()
-            make(part)
-            part.rename(folder)
+    folder, made = base / name, base / f"{name}.made"
+    with FileLock(base / f"{name}.lock"):
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a worker that failed half-way
+            folder.mkdir()
+            make(folder)
+            made.touch()
     return folder
 
 

@@ -19,7 +19,7 @@ import pytest
 
 from tests import running
 from tests.conftest import CommandLine, Refused, check_refusal, tree
-from tests.real import leave_out
+from tests.real import leave_out, once
 from tests.records import make_passport, make_record, plan_and_add
 from tests.snippets import in_simulators_process
 from wambench import plugins
@@ -31,25 +31,31 @@ LOOK = ("--rendering", "coarse", "--render-size", "96", "--size", "48")
 
 
 @pytest.fixture(scope="session")
-def run(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six real episodes of one task."""
-    folder = tmp_path_factory.mktemp("demos") / "run"
-    shutil.copytree(small_run, folder)
-    leave_out(folder, "task_index = 2")
-    return folder
+def made(small_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``run`` holds six real episodes of one task, ``out`` the demonstrator's two of them."""
+
+    def make(folder: Path) -> None:
+        run, out = folder / "run", folder / "out"
+        shutil.copytree(small_run, run)
+        leave_out(run, "task_index = 2")
+        ended = running.wambench("demos", run, "--out", out, "--policy", "demonstrator", *LOOK)
+        assert ended.returncode == 0, ended.stderr
+        assert "2 demonstrations" in ended.stdout and "per 1,000 frames" in ended.stdout
+
+    return once(tmp_path_factory, "demos", make)
 
 
-@pytest.fixture(scope="session")
-def out(run: Path) -> Path:
-    """The demonstrator's two as demonstrations."""
-    folder = run.parent / "out"
-    ended = running.wambench("demos", run, "--out", folder, "--policy", "demonstrator", *LOOK)
-    assert ended.returncode == 0, ended.stderr
-    assert "2 demonstrations" in ended.stdout and "per 1,000 frames" in ended.stdout
-    return folder
+@pytest.fixture
+def run(made: Path) -> Path:
+    return made / "run"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
+def out(made: Path) -> Path:
+    return made / "out"
+
+
+@pytest.fixture
 def file(out: Path) -> Path:
     """Their only file."""
     (found,) = out.rglob("*.hdf5")

@@ -123,7 +123,7 @@ def test_runs_and_turning_points() -> None:
 # -- staged -------------------------------------------------------------------------------------
 
 
-Staged = Callable[[Sequence[str], Mapping[str, Sequence[int]], str, int], list[dict]]
+Staged = Callable[[Sequence[str], Mapping[str, Sequence[int]], str | int, int], list[dict]]
 
 
 @pytest.fixture
@@ -131,7 +131,10 @@ def staged(tmp_path: Path, swept: CommandLine, wambench: CommandLine) -> Staged:
     """Sweep staged failures; returns what ``wambench failures`` says of each."""
 
     def run(
-        kinds: Sequence[str], suites: Mapping[str, Sequence[int]], init_states: str, steps: int
+        kinds: Sequence[str],
+        suites: Mapping[str, Sequence[int]],
+        init_states: str | int,
+        steps: int,
     ) -> list[dict]:
         content = {
             "policies": [
@@ -146,13 +149,12 @@ def staged(tmp_path: Path, swept: CommandLine, wambench: CommandLine) -> Staged:
         }  # fmt: skip
         options = ("--workers", 2, "--attempts", 1)
         ended = swept(tmp_path / "staged.yaml", content, tmp_path / "run", *options)
-        assert ended.code == (2 if "infrastructure" in kinds else 0), ended.err
+        lost = "error: 1 cells failed by infrastructure" if "infrastructure" in kinds else ""
+        assert ended.code == (2 if lost else 0) and lost in ended.err, ended.err
         table = wambench("failures", tmp_path / "run")
         assert table.code == 0, table.err
         assert table.out.split("\n")[0].split() == ["failure", *kinds]
-        told = wambench("failures", tmp_path / "run", "--json")
-        assert told.code == 0, told.err
-        found = json.loads(told.out)
+        found = json.loads((tmp_path / "run" / "failures.json").read_text())
         assert found["problems"] == [] and found["definitions"] == dict(DEFINITIONS)
         for kind, row in found["policies"].items():
             assert sum(row.values()) == sum(one["policy"] == kind for one in found["episodes"])
@@ -171,7 +173,7 @@ def test_every_label_is_staged() -> None:
 
 def test_some_staged_failures_are_labelled_right(staged: Staged) -> None:
     kinds = ["dropped", "wrong-object", "infrastructure", "policy-error"]
-    found = staged(kinds, {"libero_object": [2]}, "0", 80)
+    found = staged(kinds, {"libero_object": [0]}, 0, 80)
     assert len(found) == 4
     assert all(right(episode) for episode in found), found
     told = {episode["policy"]: episode for episode in found}
@@ -180,14 +182,17 @@ def test_some_staged_failures_are_labelled_right(staged: Staged) -> None:
 
 
 @pytest.mark.slow
-def test_staged_failures_are_labelled_right(staged: Staged) -> None:
+def test_staged_failures_are_labelled_right(staged: Staged, sample: bool) -> None:
     """Nine kinds of a robot's failure, 72 episodes of four tasks in three suites."""
     kinds = [kind for kind in KINDS if kind not in ("infrastructure", "policy-error")]
-    suites = {"libero_object": [2, 7], "libero_spatial": [0], "libero_goal": [8]}
-    found = staged(kinds, suites, "0-1", 250)
+    if sample:
+        found = staged(kinds, {"libero_object": [7], "libero_goal": [8]}, 1, 250)
+    else:
+        suites = {"libero_object": [2, 7], "libero_spatial": [0], "libero_goal": [8]}
+        found = staged(kinds, suites, "0-1", 250)
     wrong = [episode for episode in found if not right(episode)]
     print(f"\n{len(found) - len(wrong)} of {len(found)} labelled right; wrong: {wrong}")
-    assert len(found) >= 60
+    assert len(found) >= (18 if sample else 60)
     assert len(wrong) <= 0.05 * len(found), wrong
 
 
@@ -229,3 +234,5 @@ def test_a_simulator_without_facts_is_named(work: Path, toy: Suite, wambench: Co
     assert ended.code == 0 and "no episode was explained" in ended.out
     assert "not read: toy/0: LookupError: toy tells no facts" in ended.err
     assert "not read: toy/5: LookupError: the installed toy has no task 'task 5'" in ended.err
+    told = wambench("failures", "run", "--json")
+    assert json.loads(told.out) == json.loads(Path("run/failures.json").read_text())

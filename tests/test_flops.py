@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests import running
 from tests.conftest import CommandLine, Install
 from wambench import plugins
 from wambench.errors import UserError
@@ -92,10 +91,10 @@ def test_a_strangers_policy_is_counted_right(stranger: None) -> None:
         closed_form("mine", {})
 
 
-def test_the_command_counts_it_too(stranger: None) -> None:
-    out = running.wambench("audit", "flops", "mine", "nano-pi0", "--json")
-    assert out.returncode == 0, out.stderr
-    content = json.loads(out.stdout)
+def test_the_command_counts_it_too(stranger: None, wambench: CommandLine) -> None:
+    out = wambench("audit", "flops", "mine", "nano-pi0", "--json")
+    assert out.code == 0, out.err
+    content = json.loads(out.out)
     assert "1 MAC = 2 FLOPs" in content["convention"]
     mine, nano = (PolicyCount.from_json(found) for found in content["policies"])
     assert mine.flops == content["policies"][0]["flops"] == STRANGERS_FLOPS

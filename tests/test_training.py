@@ -13,6 +13,7 @@ from baselines.nano.cost import flops
 from baselines.nano.models import make
 from baselines.nano.policy import NanoOptions, NanoPolicy
 from baselines.nano.trained import Trained, read_trained, write_trained
+from baselines.training import trainer
 from baselines.training.augment import shifted
 from baselines.training.data.dataset import Demonstrations
 from baselines.training.data.episodes import Episode
@@ -49,8 +50,15 @@ def demos() -> Demonstrations:
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def few_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small enough that validating takes no longer than the few steps of training."""
+    monkeypatch.setattr(trainer, "VALIDATION_SAMPLES", 8)
+    monkeypatch.setattr(trainer, "REPORT_EVERY", 25)
+
+
 def recipe(name: str, **changes: object) -> Recipe:
-    return Recipe(**{"preset": name, "steps": 6, "batch_size": 4, "save_every": 2, **changes})
+    return Recipe(**{"preset": name, "steps": 4, "batch_size": 2, "save_every": 2, **changes})
 
 
 @pytest.mark.parametrize("name", NANO)
@@ -62,11 +70,11 @@ def test_killed_and_resumed_equals_uninterrupted(
     whole = Trainer(NANO[name], recipe(name), demos, tmp_path / "whole")
     start = whole.weights_hash()
     whole.run()
-    Trainer(NANO[name], recipe(name), demos, tmp_path / "parts").run(until=5)  # saved at 4 and 5
+    Trainer(NANO[name], recipe(name), demos, tmp_path / "parts").run(until=3)  # saved at 2 and 3
     state = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)
-    assert state["step"] == 5
+    assert state["step"] == 3
     resumed = Trainer(NANO[name], recipe(name), demos, tmp_path / "parts")
-    assert resumed.step == 5
+    assert resumed.step == 3
     resumed.run()
     assert start != whole.weights_hash() == resumed.weights_hash()
 
@@ -82,29 +90,29 @@ def test_presets_are_of_one_size() -> None:
 
 
 def test_training_learns_and_logs(demos: Demonstrations, tmp_path: Path) -> None:
-    long = recipe("nano-oft", steps=120, batch_size=8, save_every=60, validate_every=40, ema=0.9)
-    trainer = Trainer(NANO["nano-oft"], long, demos, tmp_path)
-    before = trainer.validate()
-    trainer.run()
-    after = trainer.validate()
+    long = recipe("nano-oft", steps=60, batch_size=8, save_every=30, validate_every=20, ema=0.9)
+    training = Trainer(NANO["nano-oft"], long, demos, tmp_path)
+    before = training.validate()
+    training.run()
+    after = training.validate()
     assert after.loss < 0.7 * before.loss and after.action_error < 0.6 * before.action_error
     with (tmp_path / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [int(row["step"]) for row in rows] == [50, 100, 120]
+    assert [int(row["step"]) for row in rows] == [25, 50, 60]
     assert float(rows[-1]["validation_loss"]) == pytest.approx(after.loss)
     assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
 
 
 @pytest.mark.parametrize("name", NANO)
 def test_what_a_model_imagines_is_drawn(name: str, demos: Demonstrations, tmp_path: Path) -> None:
-    trainer = Trainer(NANO[name], recipe(name), demos, tmp_path)
-    drawn = trainer.picture(tmp_path / "first.png")
+    training = Trainer(NANO[name], recipe(name), demos, tmp_path)
+    drawn = training.picture(tmp_path / "first.png")
     has_images = NANO[name].kind in ("imagewam", "fastwam")
     assert drawn == has_images == (tmp_path / "first.png").exists()
     if not drawn:
         return
-    trainer.run(until=2)
-    trainer.picture(tmp_path / "second.png")
+    training.run(until=2)
+    training.picture(tmp_path / "second.png")
     first, second = (
         np.asarray(Image.open(tmp_path / f"{which}.png")) for which in ("first", "second")
     )
@@ -117,20 +125,20 @@ def test_what_a_model_imagines_is_drawn(name: str, demos: Demonstrations, tmp_pa
 
 @pytest.mark.parametrize("name", ["nano-imagewam", "nano-oft"])
 def test_training_compute_is_counted(name: str, demos: Demonstrations, tmp_path: Path) -> None:
-    trainer = Trainer(NANO[name], recipe(name), demos, tmp_path)
-    before = trainer.weights_hash()
+    training = Trainer(NANO[name], recipe(name), demos, tmp_path)
+    before = training.weights_hash()
     # Forward and backward passes of a linear layer are three products; every token and sample has
     # its own, so a batch twice as large takes twice as many, and more than inference thrice.
-    double = Trainer(NANO[name], recipe(name, batch_size=8), demos, tmp_path)
-    assert double.flops_per_step == 2 * trainer.flops_per_step
+    double = Trainer(NANO[name], recipe(name, batch_size=4), demos, tmp_path)
+    assert double.flops_per_step == 2 * training.flops_per_step
     words = "go to the light"
-    assert trainer.flops_per_step > 2 * 4 * sum(flops(NANO[name], words)) / STEPS
-    assert trainer.weights_hash() == before
+    assert training.flops_per_step > 2 * 2 * sum(flops(NANO[name], words)) / STEPS
+    assert training.weights_hash() == before
 
 
 def test_the_command_of_a_training_names_no_place() -> None:
     assert recipe("nano-pi0", seed=3).command() == (
-        "wambench train nano-pi0 --data DATA --out OUT --steps 6 --batch-size 4 "
+        "wambench train nano-pi0 --data DATA --out OUT --steps 4 --batch-size 2 "
         "--learning-rate 0.001 --seed 3 --device cpu --dtype float32"
     )
 
@@ -151,23 +159,23 @@ def test_another_recipe_or_data_is_refused(demos: Demonstrations, tmp_path: Path
 @pytest.mark.parametrize("name", NANO)
 def test_trained_weights_make_a_policy(name: str, demos: Demonstrations, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
-    trainer = Trainer(NANO[name], recipe(name), demos, tmp_path / "out")
+    training = Trainer(NANO[name], recipe(name), demos, tmp_path / "out")
     path = tmp_path / "weights.safetensors"
     write_trained(
         path,
         Trained(
-            config=trainer.config, recipe=trainer.recipe.model_dump(mode="json"),
-            statistics=trainer.statistics, vocabulary=trainer.vocabulary,
+            config=training.config, recipe=training.recipe.model_dump(mode="json"),
+            statistics=training.statistics, vocabulary=training.vocabulary,
             facts={"step": 3, "instructions": ["go to the light", "to the light go"]},
-            tensors=trainer.ema.values,
+            tensors=training.ema.values,
         ),
     )  # fmt: skip
     again = read_trained(path)
     assert again.config == NANO[name] and again.vocabulary.words == ("go", "light", "the", "to")
-    assert all(torch.equal(again.tensors[n], t) for n, t in trainer.ema.values.items())
+    assert all(torch.equal(again.tensors[n], t) for n, t in training.ema.values.items())
     policy = NanoPolicy(NANO[name], NanoOptions(weights=path))
     assert policy.config()["trained"] == {
-        "steps": 6, "batch_size": 4, "seed": 0, "step": 3, "samples": 12,
+        "steps": 4, "batch_size": 2, "seed": 0, "step": 3, "samples": 6,
     }  # fmt: skip
     assert policy.obstacles() == () and len(policy.fingerprint()["weights"]) == 32
     policy.load()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ TASKS = {
     "libero_10": [2, 4],
     "libero_90": [4, 40],
 }
+SAMPLE = {
+    "libero_spatial": [0],
+    "libero_object": [7],
+    "libero_goal": [0],
+    "libero_10": [2],
+    "libero_90": [4],
+}
+AWKWARD = {"libero_goal": [7], "libero_spatial": [4]}
 
 
 def replay(run: Path, tasks: dict[str, list[int]], folder: Path) -> list[dict]:
@@ -72,19 +81,21 @@ def test_one_task_replays_bit_identically(copy: Path) -> None:
 
 
 @pytest.mark.slow
-def test_forty_episodes_over_all_suites(tmp_path: Path) -> None:
-    """40 episodes, expert and noise, under the protocol with the most awkward seeding too."""
+def test_forty_episodes_over_all_suites(tmp_path: Path, sample: bool) -> None:
+    """40 episodes, expert and noise, under the protocol with the most awkward seeding too.
+
+    The sample: 11 episodes, of one task a suite.
+    """
     total = []
-    for protocol, policies, init_states in (
-        ("wambench-1", ["expert", "noisy-expert"], [0, 11]),
-        ("imagewam", ["expert"], [2]),
+    for protocol, tasks, policies, init_states in (
+        ("wambench-1", SAMPLE if sample else TASKS, ["expert", "noisy-expert"], [0, 11]),
+        ("imagewam", {"libero_goal": [7]} if sample else AWKWARD, ["expert"], [2]),
     ):
-        tasks = TASKS if protocol == "wambench-1" else {"libero_goal": [7], "libero_spatial": [4]}
         run = tmp_path / protocol
         content = {
             "policies": policies,
             "suites": tasks,
-            "init_states": init_states,
+            "init_states": init_states[-1:] if sample else init_states,
             "protocol": protocol,
             # A failing episode is as good a proof at half the length.
             "protocol_changes": {"max_steps": dict.fromkeys(TASKS, 250)},
@@ -94,6 +105,7 @@ def test_forty_episodes_over_all_suites(tmp_path: Path) -> None:
         with Store.read(run) as store:
             assert len(store.known()) == len(store.cells())
     assert_true(total)
-    assert len(total) >= 40
-    assert sum(found["outcome"] == "success" for found in total) >= 15
-    assert sum(found["frames"] for found in total) >= 100
+    print(f"\n{Counter(found['outcome'] for found in total)}")
+    assert len(total) >= (11 if sample else 40)
+    assert sum(found["outcome"] == "success" for found in total) >= (4 if sample else 15)
+    assert sum(found["frames"] for found in total) >= (27 if sample else 100)
