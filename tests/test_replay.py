@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
 from pathlib import Path
 
 import av
@@ -45,8 +46,12 @@ def test_a_course_that_was_tampered_with_is_found_out(
     spoiled = Trace(trace.actions, trace.snapshots, trace.digests).pack()
     with sqlite3.connect(run / STORE_NAME) as database:
         database.execute("UPDATE episodes SET trace = ? WHERE cell_key = ?", (spoiled, cell.key))
+    bystander = subprocess.Popen(["sleep", "600"])
     ended = wambench("replay", run, "--most", 2)
     assert ended.code == 1, ended.err
+    assert bystander.poll() is None, "a Ray that is stopped takes nobody else's processes along"
+    bystander.kill()
+    bystander.wait()
     assert "NO" in ended.out and "differs from step 4 of" in ended.out
     assert "the policy acts otherwise" in ended.out
     assert "equal to the bit" in ended.out

@@ -53,6 +53,7 @@ class LocalRay(Cluster):
     def __init__(self, cpus: int) -> None:
         # A token of this run's own; otherwise Ray keeps one in the home directory.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        others = set(psutil.Process().children())  # of whoever calls this as a library
         _init(
             "on this machine",
             "run wambench doctor",
@@ -62,8 +63,9 @@ class LocalRay(Cluster):
             object_store_memory=OBJECT_STORE_BYTES,
         )
         self._family: set[psutil.Process] = set()
-        # Ray starts these two as children of this process.
-        self._vital = [p for p in psutil.Process().children() if p.name() in VITAL]
+        # Ray starts its processes as children of this one, or as children of these.
+        self._roots = set(psutil.Process().children()) - others
+        self._vital = [p for p in self._roots if p.name() in VITAL]
 
     def check(self) -> None:
         """Raise RayDied if one of Ray's own processes died.
@@ -74,7 +76,10 @@ class LocalRay(Cluster):
         for process in self._vital:
             if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
                 raise RayDied(f"its process {process.pid} died")
-        self._family = set(psutil.Process().children(recursive=True))
+        self._family = set(self._roots)
+        for root in self._roots:
+            with contextlib.suppress(psutil.NoSuchProcess):  # one that is not vital
+                self._family.update(root.children(recursive=True))
 
     def stop(self) -> None:
         """Stop Ray, and whatever it left behind: orphaned workers hold gigabytes."""
