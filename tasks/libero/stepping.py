@@ -28,8 +28,6 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.libero import native
-
 ARM_DIMENSIONS = 6  # of an OSC_POSE action; the seventh is the gripper
 
 
@@ -53,6 +51,9 @@ class Stepper:
     """Resets and steps one robosuite environment (the level below LIBERO's wrappers)."""
 
     def __init__(self, env: Any) -> None:
+        from tasks.libero import native  # imports robosuite, which wants OpenGL to be chosen
+
+        self._native: Any = native
         self._fresh = True  # since the last reset
         self._fingers = np.zeros(2)
         self._env = env
@@ -100,6 +101,7 @@ class Stepper:
         """Advance by one control step with an OSC_POSE action [7]; returns what sensors saw."""
         env, physics, controller = self._env, self._physics, self._controller
         env.timestep += 1
+        native = self._native
         if self._fresh:
             self._first_substep(action)
         else:
@@ -145,7 +147,7 @@ class Stepper:
 
     def _look_up(self) -> None:
         """Note what a control step needs of robosuite, which builds controllers anew at reset."""
-        robot, model, data = self._env.robots[0], self._model, self._data
+        robot, model, data, native = self._env.robots[0], self._model, self._data, self._native
         controller = self._controller = robot.controller
         site = model.site(controller.eef_name).id
         self._physics = native.Physics(
