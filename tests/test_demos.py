@@ -310,7 +310,7 @@ def test_an_episode_that_does_not_replay_is_reported_and_not_written(
         connection.execute("UPDATE episodes SET trace = ? WHERE cell_key = ?", (trace.pack(), key))
     out = tmp_path / "d"
     ended = running.wambench("demos", broken, "--out", out, "--policy", "demonstrator", *LOOK)
-    assert ended.returncode == 2 and "infrastructure: libero_object/2" in ended.stderr
+    assert ended.returncode == 2 and "infrastructure: libero_object/0" in ended.stderr
     assert "the state after 7 steps" in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
     assert [path for path in out.rglob("*") if path.is_file()] == []

@@ -192,3 +192,20 @@ def test_nothing_is_written_outside_the_run(small_run: Path) -> None:
     home = small_run.parent / "home"
     assert home.is_dir()
     assert sorted(str(path.relative_to(home)) for path in home.rglob("*")) == []
+
+
+BESIDE_ANOTHER = """
+from tests.naive import NaiveEnvironment
+from wambench import plugins
+naive = NaiveEnvironment("libero_spatial", 0, 64)
+suite = plugins.make_suite("libero_spatial")
+opened = suite.open(suite.tasks()[0], "exact")
+naive.begin(0, 0)
+opened.reset(0, 0)
+print(int(naive.state().shape == opened.state().shape))
+"""
+
+
+def test_a_scene_that_somebody_else_compiled_before_does_no_harm() -> None:
+    """Emptying MuJoCo's cache of assets while it was in use ended the process."""
+    assert in_process(BESIDE_ANOTHER) == 1

