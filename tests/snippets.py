@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,19 @@ def in_simulators_process(code: str, *arguments: str) -> Any:
     printed, failed = json.loads(answer)
     assert not failed, failed
     return json.loads(printed.strip().splitlines()[-1])
+
+
+CALL = """
+import importlib, json, sys
+module, name, arguments = json.loads(sys.argv[1])
+print(json.dumps(getattr(importlib.import_module(module), name)(*arguments)))
+"""
+
+
+def called_in_simulators_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of a module there; arguments and result are what JSON can hold."""
+    call = json.dumps([function.__module__, function.__name__, arguments])
+    return in_simulators_process(CALL, call)
 
 
 @functools.cache

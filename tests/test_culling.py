@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.snippets import in_simulators_process
+from tests.snippets import called_in_simulators_process
 from wambench import plugins
 
 CAMERAS = ("agentview", "wrist")
@@ -53,18 +52,6 @@ def differing(suite_name: str, task: int, frames: int) -> tuple[int, int]:
     return wrong, left_out
 
 
-ASK = """
-import json, sys
-from tests import test_culling
-name, *arguments = json.loads(sys.argv[1])
-print(json.dumps(getattr(test_culling, name)(*arguments)))
-"""
-
-
-def ask(*call: Any) -> Any:
-    return in_simulators_process(ASK, json.dumps(call))
-
-
 def without_its_mirror() -> bool:
     """Whether a frame changes if the second pass is left out."""
     suite = plugins.make_suite("libero_goal")
@@ -82,18 +69,19 @@ def without_its_mirror() -> bool:
 
 @pytest.mark.parametrize("task", [TASKS[0], TASKS[2]])
 def test_frames_with_and_without_a_mirror_stay_as_they_are(task: tuple[str, int]) -> None:
-    wrong, left_out = ask("differing", *task, 20)
+    wrong, left_out = called_in_simulators_process(differing, *task, 20)
     assert wrong == 0
     assert left_out > 0
 
 
 @pytest.mark.slow
 def test_five_hundred_frames_of_all_suites_stay_as_they_are(sample: bool) -> None:
-    found = {task: ask("differing", *task, 12 if sample else 52) for task in TASKS}
+    frames = 12 if sample else 52
+    found = {task: called_in_simulators_process(differing, *task, frames) for task in TASKS}
     assert {task: wrong for task, (wrong, _) in found.items() if wrong} == {}
     assert all(left_out > 0 for _, left_out in found.values())
 
 
 def test_a_mirror_that_is_left_out_would_be_noticed() -> None:
     """The comparison can fail: without the second pass the stove's face is another."""
-    assert ask("without_its_mirror")
+    assert called_in_simulators_process(without_its_mirror)

@@ -195,6 +195,7 @@ def test_nothing_is_written_outside_the_run(small_run: Path) -> None:
 
 
 BESIDE_ANOTHER = """
+import json
 from tests.naive import NaiveEnvironment
 from wambench import plugins
 naive = NaiveEnvironment("libero_spatial", 0, 64)
@@ -202,10 +203,10 @@ suite = plugins.make_suite("libero_spatial")
 opened = suite.open(suite.tasks()[0], "exact")
 naive.begin(0, 0)
 opened.reset(0, 0)
-print(int(naive.state().shape == opened.state().shape))
+print(json.dumps(bool((naive.state() == opened.state()).all())))
 """
 
 
 def test_a_scene_that_somebody_else_compiled_before_does_no_harm() -> None:
     """Emptying MuJoCo's cache of assets while it was in use ended the process."""
-    assert in_process(BESIDE_ANOTHER) == 1
+    assert in_process(BESIDE_ANOTHER)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.snippets import in_simulators_process
+from tests.snippets import called_in_simulators_process
 from wambench import plugins
 
 
@@ -18,6 +17,7 @@ def opened() -> Any:
 
 
 def products_differing(order: Any) -> int:
+    """Of 200 products, how many are not numpy's to the last bit."""
     opened().close()  # the compiled functions want robosuite
     from tasks.libero import native
 
@@ -31,6 +31,7 @@ def products_differing(order: Any) -> int:
 
 
 def torques_differing() -> int:
+    """Of 30 states, in how many the torques are not robosuite's to the last bit."""
     import mujoco
     from robosuite.controllers.base_controller import Controller
 
@@ -63,18 +64,10 @@ def torques_differing() -> int:
     return wrong
 
 
-ASK = """
-import json, sys
-from tests import test_stepping
-name, *arguments = json.loads(sys.argv[1])
-print(json.dumps(getattr(test_stepping, name)(*arguments)))
-"""
-
-
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_matrix_times_a_vector_is_numpys(order: str) -> None:
-    assert in_simulators_process(ASK, json.dumps(["products_differing", order])) == 0
+    assert called_in_simulators_process(products_differing, order) == 0
 
 
 def test_torques_are_robosuites_to_the_last_bit() -> None:
-    assert in_simulators_process(ASK, json.dumps(["torques_differing"])) == 0
+    assert called_in_simulators_process(torques_differing) == 0

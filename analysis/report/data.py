@@ -42,8 +42,9 @@ def collect(store: Store) -> Tables:
             f"{str(store.folder)!r} holds no cells yet; start it with "
             f"wambench sweep FILE --out {store.folder}"
         )
-    specs = {label: spec for label, (_, spec) in store.policies().items()}
-    choices = {label: choice for label, (choice, _) in store.policies().items()}
+    known = store.policies()
+    specs = {label: spec for label, (_, spec) in known.items()}
+    choices = {label: choice for label, (choice, _) in known.items()}
     by_suite, by_task = _suite_rows(cells), _task_rows(cells)
     policies = sorted(
         (
