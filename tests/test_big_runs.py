@@ -25,7 +25,8 @@ from wambench.cells import StoredCell
 from wambench.stopping import Rounds, StoppingRule
 from wambench.store import Store, outcomes_frame
 from wambench.sweep.agenda import Agenda
-from wambench.sweep.driver import SweepOptions, _Driver
+from wambench.sweep.loop import Loop
+from wambench.sweep.options import SweepOptions
 from wambench.sweep.pool import Event, Pool, Slot
 from wambench.sweep.progress import Reporter
 from wambench.sweep.worker import Finished
@@ -124,16 +125,16 @@ def tick(folder: Path, seeds: str) -> int:
         plan_and_add(store, plan.cells, plan.cells[::2])
         agenda = Agenda(plan, plan.cells, store)
         options, reporter = SweepOptions(workers=1), Reporter(quiet=True)
-        driver = _Driver(plan, store, options, reporter, agenda, agenda.next())
+        driver = Loop(plan, store, options, reporter, agenda, agenda.next())
         driver._pool = Pool(1, "exact", 120)
-        cell = driver._schedule.next_of(("toy", 0))
+        cell = driver._schedule.next_of(("toy", 0), set(plan.policies))
         assert cell is not None
         slot = Slot(None, ("toy", 0), "run", None, cell)
         record = make_record(cell, outcome="success")
 
         def one() -> None:
             driver._handle(Event(slot, Finished(record, 100)))
-            assert driver._schedule.next_task([]) is not None
+            assert driver._schedule.next_task([], set(plan.policies)) is not None
             reporter.update(driver._eta())
 
         return bytecodes(one)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from types import SimpleNamespace
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,13 @@ from wambench import sweepfile
 from wambench.cells import Cell
 from wambench.errors import UserError
 from wambench.suite import Suite
-from wambench.sweep import sizing
+from wambench.sweep import machine
+from wambench.sweep.estimating import Estimator
+from wambench.sweep.machine import RESERVE_MB, Node
 from wambench.sweep.schedule import Schedule
+from wambench.sweep.sizing import size
 
+READY = {make_cell().policy}
 A, B, C = (("toy", task) for task in range(3))
 
 
@@ -28,24 +32,24 @@ def make_schedule(
 
 
 def test_longest_task_first() -> None:
-    assert make_schedule({0: 2, 1: 5, 2: 3}).next_task([]) == B
+    assert make_schedule({0: 2, 1: 5, 2: 3}).next_task([], READY) == B
 
 
 def test_length_counts_seconds_not_cells() -> None:
     cells = [make_cell(task=0), make_cell(task=1, init_state=0), make_cell(task=1, init_state=1)]
     slow = Schedule(cells, lambda kind: 100 if kind[2] == 0 else 1, lambda task: 0)
-    assert slow.next_task([]) == A
+    assert slow.next_task([], READY) == A
 
 
 def test_worker_stays_with_its_task_in_order() -> None:
     schedule = make_schedule({0: 3, 1: 9})
-    taken = [schedule.next_of(A) for _ in range(4)]
+    taken = [schedule.next_of(A, READY) for _ in range(4)]
     assert [cell and cell.init_state for cell in taken] == [0, 1, 2, None]
     assert not schedule.has(A) and schedule.has(B) and len(schedule) == 9
 
 
 def test_unserved_task_is_preferred_to_sharing() -> None:
-    assert make_schedule({0: 9, 1: 5}).next_task([A]) == B
+    assert make_schedule({0: 9, 1: 5}).next_task([A], READY) == B
 
 
 @pytest.mark.parametrize(
@@ -54,42 +58,42 @@ def test_unserved_task_is_preferred_to_sharing() -> None:
 def test_sharing_only_if_it_saves_more_than_opening_costs(
     cells: int, expected: tuple[str, int] | None
 ) -> None:
-    assert make_schedule({0: cells}, open_seconds=7.0).next_task([A]) == expected
+    assert make_schedule({0: cells}, open_seconds=7.0).next_task([A], READY) == expected
 
 
 def test_shares_shrink_with_every_helper() -> None:
     schedule = make_schedule({0: 6}, open_seconds=7.0)  # 60 s
-    assert [schedule.next_task([A] * helpers) for helpers in (6, 7, 8)] == [A, A, None]
+    assert [schedule.next_task([A] * helpers, READY) for helpers in (6, 7, 8)] == [A, A, None]
 
 
 def test_nothing_left_means_no_task() -> None:
     schedule = make_schedule({0: 1})
-    schedule.next_of(A)
-    assert schedule.next_task([]) is None
+    schedule.next_of(A, READY)
+    assert schedule.next_task([], READY) is None
 
 
 def test_put_back_waits_behind_the_others() -> None:
     schedule = make_schedule({0: 2})
-    first = schedule.next_of(A)
+    first = schedule.next_of(A, READY)
     assert first is not None
     schedule.put_back(first)
-    order = [schedule.next_of(A), schedule.next_of(A)]
+    order = [schedule.next_of(A, READY), schedule.next_of(A, READY)]
     assert order[1] is first and order[0] is not first
 
 
 def test_put_back_revives_a_finished_task() -> None:
     schedule = make_schedule({0: 1})
-    cell = schedule.next_of(A)
+    cell = schedule.next_of(A, READY)
     assert cell is not None and not schedule.has(A)
     schedule.put_back(cell)
-    assert schedule.next_task([]) == A and schedule.remaining() == {cell.kind: 1}
+    assert schedule.next_task([], READY) == A and schedule.remaining() == {cell.kind: 1}
 
 
 def test_dropped_task_is_gone() -> None:
     schedule = make_schedule({0: 4, 1: 1})
     assert len(schedule.drop_task(A)) == 4
     assert schedule.drop_task(A) == []
-    assert schedule.next_task([]) == B and len(schedule) == 1
+    assert schedule.next_task([], READY) == B and len(schedule) == 1
 
 
 # -- parts of a sweep --------------------------------------------------------------------------
@@ -154,13 +158,11 @@ def test_same_policy_twice_under_labels_with_options() -> None:
 # -- what fits ---------------------------------------------------------------------------------
 
 
-def machine(monkeypatch: pytest.MonkeyPatch, available_mb: int, cores: int) -> None:
-    memory = SimpleNamespace(available=available_mb * 2**20)
-    monkeypatch.setattr(sizing.psutil, "virtual_memory", lambda: memory)
-    monkeypatch.setattr(sizing, "cores", lambda: cores)
+FIXED = RESERVE_MB + 150  # the largest of PAIRED's policies; all three are scripted
 
 
-FIXED = sizing.RESERVE_MB + 3 * sizing.POLICY_MB  # PAIRED has three policies
+def node(available_mb: int, cores: int = 4, gpus: int = 0) -> list[Node]:
+    return [Node(cores, available_mb - RESERVE_MB, gpus)]
 
 
 @pytest.mark.parametrize(
@@ -173,34 +175,78 @@ FIXED = sizing.RESERVE_MB + 3 * sizing.POLICY_MB  # PAIRED has three policies
     ],
 )
 def test_number_of_workers(
-    toy: Suite,
-    monkeypatch: pytest.MonkeyPatch,
-    available: int,
-    cores: int,
-    asked: int | None,
-    expected: int,
+    toy: Suite, available: int, cores: int, asked: int | None, expected: int
 ) -> None:
-    machine(monkeypatch, available, cores)
     assert toy.spec.memory_mb == 100
-    size = sizing.size_machine(plan_of(PAIRED), asked)
-    assert (size.workers, size.memory_mb) == (expected, FIXED + expected * 100)
+    assert size(plan_of(PAIRED), asked, node(available, cores)).workers == expected
 
 
 @pytest.mark.usefixtures("toy")
-def test_too_little_memory_is_refused_with_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_is_refused_with_the_numbers() -> None:
     plan = plan_of(PAIRED)
-    machine(monkeypatch, FIXED + 99, 4)
-    with pytest.raises(UserError, match=rf"100 MiB.*{FIXED} MiB.*{FIXED + 99} MiB"):
-        sizing.size_machine(plan, None)
-    machine(monkeypatch, FIXED + 350, 4)
+    with pytest.raises(UserError, match=r"'random' needs 150 MiB, one simulator 100.*249 MiB"):
+        size(plan, None, node(FIXED + 99))
     with pytest.raises(UserError, match=r"--workers 4 needs.*use --workers 3"):
-        sizing.size_machine(plan, 4)
+        size(plan, 4, node(FIXED + 350))
+
+
+@pytest.mark.usefixtures("toy")
+def test_policies_that_do_not_fit_together_take_turns() -> None:
+    plan = plan_of(PAIRED)
+    together = size(plan, 1, node(RESERVE_MB + 100 + 3 * 150))
+    assert together.turns() == [["random", "frozen", "expert"]]
+    apart = size(plan, 1, node(RESERVE_MB + 100 + 2 * 150))
+    assert apart.turns() == [["random", "frozen"], ["expert"]]
+    assert apart.memory_mb == RESERVE_MB + 100 + 300
+
+
+def placed(lines: str) -> sweepfile.Plan:
+    return plan_of(f"policies: [{{name: random, {lines}}}]\nsuites: {{toy: all}}\ninit_states: 0-4")
+
+
+@pytest.mark.usefixtures("toy")
+@pytest.mark.parametrize(
+    ("lines", "gpus", "problem"),
+    [
+        ("num_gpus: 1", 0, "'random' needs 1 GPU, this machine has no GPU"),
+        ("num_gpus: 2", 1, "'random' needs 2 GPUs, this machine has 1 GPU;"),
+        ("num_gpus: 1, replicas: 3", 2, "3 replicas need 3 GPUs, there are 2; .*replicas: auto"),
+    ],
+)
+def test_what_no_machine_can_hold_is_refused(lines: str, gpus: int, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        size(placed(lines), None, node(9000, gpus=gpus))
+
+
+@pytest.mark.usefixtures("toy")
+def test_replicas_are_as_many_as_simulators_could_use() -> None:
+    auto = placed("num_gpus: 0.5, replicas: auto")
+    assert size(auto, 4, node(9000, gpus=1)).loads["random"].replicas == 2
+    assert size(auto, 4, node(9000, gpus=8)).loads["random"].replicas == 4
+    assert size(placed("replicas: auto"), 4, node(9000)).loads["random"].replicas == 1
+    assert placed("num_gpus: 1").cells == placed("replicas: 2").cells, "places are in no key"
+
+
+def test_a_cgroup_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's limits are not the host's."""
+    place = Path("/proc/self/cgroup").read_text().split("::")[-1].split()[0].lstrip("/")
+    inner = tmp_path / place
+    inner.mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr(machine, "CGROUPS", tmp_path)
+    before = machine.cores()
+    (inner / "cpu.max").write_text("100000 100000\n")
+    (inner / "memory.max").write_text(f"{3 << 30}\n")
+    (inner / "memory.current").write_text(f"{1 << 30}\n")
+    (inner / "memory.stat").write_text(f"anon 5\ninactive_file {1 << 29}\n")
+    assert machine.cores() == 1 <= before
+    assert machine.available_mb() == 2560
+    assert machine.this_machine(memory_gb=2.0).memory_mb == int(2e9 / 2**20) - RESERVE_MB
 
 
 @pytest.mark.usefixtures("toy")
 def test_estimate_learns_from_finished_episodes() -> None:
     plan = plan_of(PAIRED)
-    estimate, cell = sizing.Estimator(plan), plan.cells[0]
+    estimate, cell = Estimator(plan), plan.cells[0]
     assert estimate.seconds(cell.kind) == pytest.approx(50 * 0.001)  # 40 steps and 10 to settle
     for total in (2.0, 4.0):
         estimate.learn(cell, {"total": total})

@@ -104,6 +104,19 @@ class Dies(Base):
 class Hangs(Base):
     def chunk(self, seen): time.sleep(10_000)
 
+class Memory(Base):
+    def chunk(self, seen): raise MemoryError
+
+class Lost(Base):
+    def chunk(self, seen):
+        try:
+            raise ConnectionResetError("the model's server went away")
+        except OSError as error:
+            raise RuntimeError("cannot ask the model") from error
+
+class Cuda(Base):
+    def chunk(self, seen): raise RuntimeError("CUDA error: an illegal memory access")
+
 class Fine(Base):
     pass
 """
@@ -115,6 +128,7 @@ def test_each_fault_is_recorded_for_what_it_is(
 ) -> None:
     """Policy errors, dead and hanging policies and good ones, side by side in one sweep."""
     names = ["Nan", "Shape", "Dtype", "Nothing", "Raises", "Dies", "Hangs", "Fine"]
+    names += ["Memory", "Lost", "Cuda"]
     entries = {plugins.POLICIES: {name.lower(): f"faulty:{name}" for name in names}}
     install("faulty", {"faulty.py": FAULTS}, entries)
     content = {
@@ -128,7 +142,7 @@ def test_each_fault_is_recorded_for_what_it_is(
     result = swept(tmp_path / "faults.yaml", content, run, *options)
     assert result.code == 2, result.err
     last = result.err.strip().splitlines()[-1]
-    assert last.startswith("error: 2 cells failed by infrastructure 2 times each")
+    assert last.startswith("error: 5 cells failed by infrastructure 2 times each")
 
     with Store.read(run) as store:
         known = {stored.cell.policy: stored for stored in store.cells()}
@@ -142,7 +156,8 @@ def test_each_fault_is_recorded_for_what_it_is(
     assert "NoneType" in faults["nothing"]
     assert "KeyError" in faults["raises"] and "norm_stats" in faults["raises"]
     assert known["fine"].outcome == "failure" and known["fine"].steps == 20
-    for name, kind in (("dies", "exception"), ("hangs", "policy stalled")):
+    machinery = dict.fromkeys(("dies", "memory", "lost", "cuda"), "policy process")
+    for name, kind in (machinery | {"hangs": "policy stalled"}).items():
         assert known[name].outcome is None, "infrastructure is never a robot's failure"
         kinds = [k for key, k in attempts if key == known[name].cell.key]
         assert kinds == [kind, kind]

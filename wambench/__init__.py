@@ -12,7 +12,7 @@ from wambench.contract import (
     ProprioField,
     SuiteSpec,
 )
-from wambench.errors import UserError
+from wambench.errors import InfrastructureFailure, UserError
 from wambench.inference import Inference, Program, Step, Variant
 from wambench.policy import Policy
 from wambench.suite import Check, Simulator, Suite, Task
@@ -22,6 +22,7 @@ __all__ = [
     "Check",
     "EpisodeStart",
     "Inference",
+    "InfrastructureFailure",
     "Needs",
     "Observation",
     "Policy",

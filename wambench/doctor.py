@@ -8,12 +8,10 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
-import psutil
-
 from wambench import plugins
 from wambench.errors import UserError
 from wambench.suite import Check
-from wambench.sweep.sizing import RESERVE_MB, cores
+from wambench.sweep.machine import RESERVE_MB, available_mb, cores
 
 PACKAGES = ("numpy", "ray", "pandas", "pyarrow", "pydantic", "matplotlib")
 
@@ -49,7 +47,7 @@ def _package(name: str) -> Check:
 
 
 def _memory() -> Check:
-    available = int(psutil.virtual_memory().available / 2**20)
+    available = available_mb()
     need = RESERVE_MB + 2200
     remedy = f"one simulator and Ray need {need} MiB: close something or use a larger machine"
     return Check("memory", available >= need, f"{available} MiB available", remedy)

@@ -23,7 +23,15 @@ class PolicyFault(Exception):
 
 
 class InfrastructureFailure(Exception):
-    """Something other than robot or policy failed (a dead worker, a wedged simulator…): retried."""
+    """Something other than robot or policy failed (a dead worker, a wedged simulator…): retried.
+
+    A policy may raise it too, where it knows that the machinery under it is to blame; what
+    :mod:`wambench.faults` knows by itself (out of memory, CUDA, connections…) it need not.
+    """
+
+
+class PolicyProcessDead(InfrastructureFailure):
+    """A policy's process that cannot answer any more, such as one without its CUDA context."""
 
 
 def did_you_mean(value: str, known: Iterable[str]) -> str:

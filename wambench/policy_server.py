@@ -6,29 +6,41 @@ Used inside a Ray actor by sweeps and directly in this process by tests and tool
 from __future__ import annotations
 
 import asyncio
+import functools
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from wambench import plugins
 from wambench.contract import EpisodeStart, Observation
-from wambench.errors import InfrastructureFailure, PolicyFault
+from wambench.errors import InfrastructureFailure, PolicyFault, PolicyProcessDead
+from wambench.faults import is_dead, is_machinery
 from wambench.policy import Policy
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A policy's answer to one observation: a chunk, or why there is none."""
+    """A policy's answer to one observation: a chunk, or why there is none.
+
+    ``fault``: of the policy; ``trouble``: of the machinery under it; ``dead``: it will not go away
+    in this process.
+    """
 
     chunk: Any = None
     fault: str = ""
+    trouble: str = ""
+    dead: bool = False
 
     def unwrap(self) -> Any:
-        """Return the chunk or raise PolicyFault."""
+        """Return the chunk or raise PolicyFault, InfrastructureFailure or PolicyProcessDead."""
+        if self.trouble:
+            raise (PolicyProcessDead if self.dead else InfrastructureFailure)(self.trouble)
         if self.fault:
             raise PolicyFault(self.fault)
         return self.chunk
@@ -53,7 +65,7 @@ def answer_batch(policy: Policy, observations: Sequence[Observation]) -> list[An
     except BaseException as error:  # even sys.exit() in a policy is the policy's fault
         if len(observations) > 1:
             return [answer for seen in observations for answer in answer_batch(policy, [seen])]
-        return [Answer(fault=describe(error))]
+        return [_blame(error)]
     return [
         Answer(chunk)
         if isinstance(chunk, np.ndarray)
@@ -69,8 +81,14 @@ def begin(policy: Policy, start: EpisodeStart) -> Answer:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        return Answer(fault=describe(error))
+        return _blame(error)
     return Answer()
+
+
+def _blame(error: BaseException) -> Answer:
+    if is_machinery(error):
+        return Answer(trouble=describe(error), dead=is_dead(error))
+    return Answer(fault=describe(error))
 
 
 def describe(error: BaseException) -> str:
@@ -110,22 +128,38 @@ class PolicyActor:
     """
 
     def __init__(self, name: str, options: Mapping[str, Any], max_batch: int | None = None) -> None:
-        self._policy = plugins.make_policy(name, options)
-        self._policy.load()
-        self._max_batch = max_batch or self._policy.spec.max_batch
+        self._make = functools.partial(plugins.make_policy, name, options)
+        self._wanted_batch = max_batch
+        self._policy: Policy | None = None
         self._episodes: set[str] = set()
         self._queue: asyncio.Queue[tuple[Observation, asyncio.Future[Answer]]] | None = None
+        # One thread loads and acts: some of torch's settings hold for a thread alone.
         self._thread = ThreadPoolExecutor(1)
+
+    async def born(self) -> bool:
+        """Answer as soon as there is a process."""
+        return True
 
     async def ready(self) -> bool:
         """Answer once the policy is loaded."""
+        await self._in_thread(self._loaded)
         return True
 
     async def reset(self, start: EpisodeStart) -> Answer:
         """Begin an episode."""
-        loop = asyncio.get_running_loop()
         self._episodes.add(start.episode)
-        return await loop.run_in_executor(self._thread, begin, self._policy, start)
+        return await self._in_thread(lambda: begin(self._loaded(), start))
+
+    def _loaded(self) -> Policy:
+        """The policy, loaded at the first need: a process that Ray restarts is never told to."""
+        if self._policy is None:
+            policy = self._make()
+            policy.load()
+            self._policy = policy
+        return self._policy
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     async def act(self, observation: Observation) -> Answer:
         """Answer one observation, together with whatever else waits."""
@@ -143,20 +177,18 @@ class PolicyActor:
         """End an episode."""
         if episode in self._episodes:
             self._episodes.discard(episode)
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._thread, self._policy.forget, episode)
+            await self._in_thread(lambda: self._loaded().forget(episode))
 
     async def _serve(
         self, queue: asyncio.Queue[tuple[Observation, asyncio.Future[Answer]]]
     ) -> None:
-        loop = asyncio.get_running_loop()
+        policy = await self._in_thread(self._loaded)
+        most = self._wanted_batch or policy.spec.max_batch
         while True:
             batch = [await queue.get()]
-            while not queue.empty() and len(batch) < self._max_batch:
+            while not queue.empty() and len(batch) < most:
                 batch.append(queue.get_nowait())
-            observations = [observation for observation, _ in batch]
-            answers = await loop.run_in_executor(
-                self._thread, answer_batch, self._policy, observations
-            )
+            seen = [observation for observation, _ in batch]
+            answers = await self._in_thread(functools.partial(answer_batch, policy, seen))
             for (_, future), answer in zip(batch, answers, strict=True):
                 future.set_result(answer)

@@ -15,7 +15,8 @@ from wambench.errors import UserError
 from wambench.passport import differences
 from wambench.protocols import Protocol
 from wambench.store import Store, StoredCell
-from wambench.sweep.driver import SweepOptions, run_sweep
+from wambench.sweep.driver import run_sweep
+from wambench.sweep.options import SweepOptions
 from wambench.sweep.progress import Reporter
 from wambench.sweepfile import Plan
 from wambench.trace import Trace

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationError,
+    field_validator,
+)
 
 from wambench import plugins
 from wambench.cells import Cell, CellMaker, PolicyChoice
@@ -61,11 +69,24 @@ class _Strict(BaseModel):
 
 
 class PolicyEntry(_Strict):
-    """A policy with options and, if the same one appears twice, a label of its own."""
+    """A policy with options and, if the same one appears twice, a label of its own.
+
+    ``replicas`` and ``num_gpus`` say where it runs, which never changes what comes out.
+    """
 
     name: str
     label: str | None = None
     options: dict[str, JsonValue] = {}
+    replicas: Annotated[int, Field(ge=1, strict=True)] | Literal["auto"] = 1
+    num_gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+    @field_validator("num_gpus")
+    @classmethod
+    def _whole_above_one(cls, value: float | None) -> float | None:
+        """Ray shares one GPU in parts, and several as a whole."""
+        if value is not None and value > 1 and value != int(value):
+            raise ValueError("num_gpus is a part of one GPU or a whole number")
+        return value
 
 
 class SweepFile(_Strict):
@@ -77,6 +98,17 @@ class SweepFile(_Strict):
     protocol_changes: dict[str, Any] = {}
     init_states: Numbers | None = None
     seeds: Numbers | None = None
+
+
+@dataclass(frozen=True)
+class Placing:
+    """How a policy is placed: its processes (None: as many as pay) and the GPUs of each.
+
+    ``num_gpus`` None: as the policy itself says.
+    """
+
+    replicas: int | None = 1
+    num_gpus: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +125,7 @@ class Plan:
     suites: Mapping[str, Suite]
     tasks: Mapping[tuple[str, int], Task]
     cells: Sequence[Cell]
+    placing: Mapping[str, Placing] = field(default_factory=dict)  # by label
 
 
 def read(path: Path) -> SweepFile:
@@ -176,11 +209,14 @@ def plan(sweep: SweepFile) -> Plan:
             remedy = did_you_mean(str(name), installed)
             raise UserError(f"protocol_changes: max_steps: unknown suite {name!r}; {remedy}")
     choices: dict[str, PolicyChoice] = {}
+    placing: dict[str, Placing] = {}
     for given in sweep.policies:
         label = given.label or given.name
         if label in choices:
             raise UserError(f"policy {label!r} appears twice; give one of them a label of its own")
         choices[label] = PolicyChoice(label, given.name, given.options)
+        replicas = None if given.replicas == "auto" else given.replicas
+        placing[label] = Placing(replicas, given.num_gpus)
     policies = {label: plugins.make_policy(c.name, c.options) for label, c in choices.items()}
     suites = {name: plugins.make_suite(name) for name in sweep.suites}
     for suite in suites.values():
@@ -216,7 +252,7 @@ def plan(sweep: SweepFile) -> Plan:
                 for seed in seeds
                 for label in choices
             ]
-    return Plan(rules, choices, policies, suites, tasks, cells)
+    return Plan(rules, choices, policies, suites, tasks, cells, placing)
 
 
 def shard(cells: Sequence[Cell], text: str) -> Sequence[Cell]:

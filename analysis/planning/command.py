@@ -13,7 +13,7 @@ from analysis.planning.questions import TASKS, Design, Question, check, designs
 from analysis.planning.runs import Pace, Run, hours, read
 from analysis.statistics import CONFIDENCE, POWER
 from wambench.cli.output import Json, print_json, print_table
-from wambench.sweep.sizing import cores
+from wambench.sweep.machine import cores
 
 
 def command(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,12 +12,16 @@ from typing import Annotated, Any
 import typer
 
 from wambench import plugins, sweepfile
+from wambench.cells import Cell
 from wambench.cli.output import Json, command_line, print_json, print_table
 from wambench.errors import UserError, did_you_mean
 from wambench.store import STORE_NAME, Count, Store, counts, paces
 from wambench.sweep.agenda import Agenda, Until
+from wambench.sweep.estimating import Estimator
+from wambench.sweep.machine import available_mb, this_machine
+from wambench.sweep.options import SweepOptions
 from wambench.sweep.progress import Reporter
-from wambench.sweep.sizing import Estimator, Sizing, size_machine
+from wambench.sweep.sizing import Sizing, size
 
 RULE = "decided"
 ALL = "all"
@@ -52,6 +57,15 @@ def sweep(
     ray_address: Annotated[str | None, typer.Option(help="Join this Ray cluster.")] = None,
     attempts: Annotated[int, typer.Option(min=1, help="Tries of a cell the machinery fails.")] = 3,
     stall_seconds: Annotated[float, typer.Option(min=5, help="When a simulator is wedged.")] = 120,
+    wait_seconds: Annotated[
+        float, typer.Option(min=5, help="End a sweep in which nothing has moved for so long.")
+    ] = 600,
+    memory_gb: Annotated[
+        float | None, typer.Option(min=0, help="Use at most this much memory (10^9 bytes).")
+    ] = None,
+    gpus: Annotated[
+        int | None, typer.Option(min=0, help="GPUs of this machine to use (default: all).")
+    ] = None,
     max_batch: Annotated[
         int | None, typer.Option(min=1, help="Requests a policy gets at once.")
     ] = None,
@@ -75,17 +89,27 @@ def sweep(
                 "of one sweep; leave one of them out"
             )
     until = _until(plan, until_decided or (), effect, look_every)
+    for name, allowed in (("--memory-gb", memory_gb), ("--gpus", gpus)):
+        if ray_address is not None and allowed is not None:
+            raise UserError(
+                f"{name} {allowed} is for this machine; leave it out with --ray-address"
+            )
+    sizing = functools.partial(_sizing, plan, workers, ray_address, memory_gb, gpus)
     if dry_run:
-        _dry_run(plan, cells, out, size_machine(plan, workers), json, until)
+        _dry_run(plan, cells, out, sizing, json, until)
         return
-    size = size_machine(plan, workers)
-    from wambench.sweep.driver import SweepOptions, run_sweep  # imports Ray: a second
+    if ray_address is None:
+        sizing(_waiting(plan, cells, out, until)[0])  # refuse before a run is made
+    from wambench.sweep.driver import run_sweep  # imports Ray: a second
 
     options = SweepOptions(
-        workers=size.workers,
+        workers=workers,
         ray_address=ray_address,
         attempts=attempts,
         stall_seconds=stall_seconds,
+        wait_seconds=wait_seconds,
+        memory_gb=memory_gb,
+        gpus=gpus,
         max_batch=max_batch,
         allow_mismatch=tuple(allow_mismatch or ()),
     )
@@ -156,9 +180,34 @@ def _pair(text: str, labels: Sequence[str]) -> tuple[str, str]:
     )
 
 
-def _dry_run(
-    plan: sweepfile.Plan, cells: Any, out: Path, size: Sizing, as_json: bool, until: Until | None
-) -> None:
+def _sizing(
+    plan: sweepfile.Plan,
+    workers: int | None,
+    ray_address: str | None,
+    memory_gb: float | None,
+    gpus: int | None,
+    waiting: Sequence[Cell],
+) -> Sizing | None:
+    """What these cells will take here or on the cluster; None: there is nothing to run."""
+    asked = {cell.policy for cell in waiting}
+    if not asked:
+        return None
+    nodes = [this_machine(memory_gb, gpus)]
+    if ray_address is not None:
+        from wambench.sweep.cluster import Cluster
+
+        cluster = Cluster(ray_address)
+        try:
+            nodes = cluster.nodes()
+        finally:
+            cluster.stop()
+    return size(plan, workers, nodes, [label for label in plan.choices if label in asked])
+
+
+def _waiting(
+    plan: sweepfile.Plan, cells: Sequence[Cell], out: Path, until: Until | None
+) -> tuple[list[Cell], set[str], Mapping[tuple[str, str], tuple[float, int]]]:
+    """Cells still to run, keys that are known, and how long episodes took (see ``paces``)."""
     known: set[str] = set()
     left: set[str] = set()
     spent: Mapping[tuple[str, str], tuple[float, int]] = {}
@@ -168,8 +217,21 @@ def _dry_run(
             if until is not None:
                 left = set(Agenda(plan, cells, store, until).left_before)
     waiting = [cell for cell in cells if cell.key not in known and cell.policy not in left]
+    return waiting, known, spent
+
+
+def _dry_run(
+    plan: sweepfile.Plan,
+    cells: Sequence[Cell],
+    out: Path,
+    sizing: Callable[[Sequence[Cell]], Sizing | None],
+    as_json: bool,
+    until: Until | None,
+) -> None:
+    waiting, known, spent = _waiting(plan, cells, out, until)
+    size = sizing(waiting)
     seconds = Estimator(plan, spent).wall_seconds(
-        Counter(cell.kind for cell in waiting), size.workers
+        Counter(cell.kind for cell in waiting), size.workers if size else 1
     )
     rows = [
         {"policy": policy, "suite": suite, "cells": count}
@@ -180,20 +242,26 @@ def _dry_run(
         "known": sum(cell.key in known for cell in cells),
         "to_run": len(waiting),
         "estimated_hours": round(seconds / 3600, 3),
-        "workers": size.workers,
-        "memory_mb": size.memory_mb,
-        "available_mb": size.available_mb,
+        "workers": size.workers if size else 0,
+        "memory_mb": size.memory_mb if size else 0,
+        "available_mb": size.available_mb if size else available_mb(),
     }
+    needs = size.needs() if size else []
     if as_json:
-        print_json(summary | {"by_policy_and_suite": rows})
+        turns = size.turns() if size else []
+        print_json(summary | {"by_policy_and_suite": rows, "needs": needs, "turns": turns})
         return
     print_table(rows, ["policy", "suite", "cells"])
+    if size:
+        print_table(needs, ["what", "processes", "memory_mb", "gpus", "turn"])
     most = "at most " if until is not None else ""
     print(
         f"{most}{summary['to_run']} cells to run ({summary['known']} known), about "
-        f"{seconds / 60:.1f} minutes with {size.workers} workers, "
-        f"{size.memory_mb} of {size.available_mb} MiB"
+        f"{seconds / 60:.1f} minutes with {summary['workers']} workers, "
+        f"{summary['memory_mb']} of {summary['available_mb']} MiB"
     )
+    if size:
+        print(size.available())
 
 
 def _rates(cells: Sequence[Count]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 
 from wambench.errors import UserError
+from wambench.sweep.machine import Node, cluster_nodes, memory_pressure
 from wambench.sweep.worker import first_line
 
 OBJECT_STORE_BYTES = 200 * 2**20  # observations are the only large objects: 0.3 MB each
@@ -37,6 +38,11 @@ class Cluster:
     def __init__(self, address: str) -> None:
         _init(f"at {address}", "check the address", address=address)
 
+    @staticmethod
+    def nodes() -> list[Node]:
+        """The machines that are there."""
+        return cluster_nodes(ray.nodes())
+
     def check(self) -> None:
         """Raise RayDied if Ray is gone."""
         if not ray.is_initialized():
@@ -48,9 +54,14 @@ class Cluster:
 
 
 class LocalRay(Cluster):
-    """A Ray of our own with ``cpus`` worker slots, which dies with this process."""
+    """A Ray of our own with ``cpus`` worker slots, which dies with this process.
 
-    def __init__(self, cpus: int) -> None:
+    ``gpus``: how many it lends; None: as many as it finds.
+    """
+
+    def __init__(self, cpus: int, gpus: int | None = None) -> None:
+        if why := memory_pressure():
+            raise UserError(f"cannot start Ray on this machine: {why}")
         # A token of this run's own; otherwise Ray keeps one in the home directory.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         others = set(psutil.Process().children())  # of whoever calls this as a library
@@ -59,6 +70,7 @@ class LocalRay(Cluster):
             "run wambench doctor",
             address="local",
             num_cpus=cpus,
+            num_gpus=gpus,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
         )

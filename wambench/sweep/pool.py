@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Literal
 
 import ray
 
 from wambench.cells import Cell
+from wambench.errors import InfrastructureFailure, PolicyProcessDead
+from wambench.sweep.residents import Replica
 from wambench.sweep.schedule import TaskName
 from wambench.sweep.worker import Progress, SimulatorWorker, first_line
 
@@ -32,6 +34,7 @@ class Slot:
     doing: Literal["open", "probe", "run", "idle"]
     reference: Any
     cell: Cell | None = None
+    replica: Replica | None = None  # of the policy that is asked
     episodes: int = 0
     progress: Progress | None = None
     progress_reference: Any = None
@@ -44,9 +47,10 @@ class Event:
 
     slot: Slot
     value: Any = None
-    kind: str = ""  # of a failure: crash, exception, stalled, policy stalled
+    kind: str = ""  # of a failure: crash, exception, policy process, stalled, policy stalled
     message: str = ""
     traceback: str = ""
+    dead: bool = False  # the policy's process must be replaced
 
 
 class Pool:
@@ -73,27 +77,31 @@ class Pool:
         """Let an idle worker compare its suite's golden frames."""
         self._begin(slot, "probe", slot.actor.probe.remote())
 
-    def run(self, slot: Slot, cell: Cell, setting: Any, policy: Any) -> None:
-        """Let an idle worker run a cell."""
-        slot.cell = cell
-        self._begin(slot, "run", slot.actor.run.remote(cell, setting, policy))
+    def run(self, slot: Slot, cell: Cell, setting: Any, replica: Replica) -> None:
+        """Let an idle worker run a cell against a process of its policy."""
+        slot.cell, slot.replica = cell, replica
+        self._begin(slot, "run", slot.actor.run.remote(cell, setting, replica.actor))
 
     def kill(self, slot: Slot) -> None:
         """End a worker's process at once: its simulator's memory goes with it."""
         self.slots.remove(slot)
         ray.kill(slot.actor)
 
-    def wait(self) -> Iterator[Event]:
+    def wait(self, others: Sequence[Any] = ()) -> Iterator[Event]:
         """Wait up to a second for workers; yields what finished, failed or stalled.
+
+        It ends early for one of the ``others`` (references) too.
 
         A slot that failed has left the pool; one that finished is idle.
         """
         busy = {slot.reference: slot for slot in self.slots if slot.reference is not None}
-        if not busy:
+        if not busy and not others:
+            sleep(POLL_SECONDS)
             return
-        ready, _ = ray.wait(list(busy), num_returns=1, timeout=POLL_SECONDS)
+        ready, _ = ray.wait([*busy, *others], num_returns=1, timeout=POLL_SECONDS)
         for reference in ready:
-            yield self._collect(busy[reference])
+            if reference in busy:
+                yield self._collect(busy[reference])
         for slot in [slot for slot in self.slots if slot.reference is not None]:
             event = self._check_alive(slot)
             if event is not None:
@@ -112,7 +120,15 @@ class Pool:
         except ray.exceptions.RayTaskError as error:
             # The environment may be half-stepped or half-reset: never use it again.
             self.kill(slot)
-            return Event(slot, kind="exception", message=first_line(error), traceback=str(error))
+            return Event(
+                slot,
+                kind="policy process"
+                if isinstance(error.cause, InfrastructureFailure)
+                else "exception",
+                message=first_line(error),
+                traceback=str(error),
+                dead=isinstance(error.cause, PolicyProcessDead),
+            )
         slot.reference = None
         return Event(slot, value)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 
 from wambench.cells import Cell, Kind
 
@@ -47,31 +47,39 @@ class Schedule:
         """Whether a task has cells left."""
         return bool(self._waiting.get(task))
 
-    def next_of(self, task: TaskName) -> Cell | None:
-        """Take the next cell of a task; None when it is done."""
-        if not self.has(task):
+    def policies(self) -> set[str]:
+        """Policies that have cells left."""
+        return {kind[0] for kinds in self._kinds.values() for kind in kinds}
+
+    def next_of(self, task: TaskName, ready: Container[str]) -> Cell | None:
+        """Take the next cell of a task that is for a ``ready`` policy; None: there is none."""
+        kinds = self._kinds.get(task, Counter())
+        if not any(kind[0] in ready for kind in kinds):
             return None
-        cell = self._waiting[task].popleft()
-        kinds = self._kinds[task]
+        waiting = self._waiting[task]
+        place = next(i for i, cell in enumerate(waiting) if cell.policy in ready)
+        cell = waiting[place]
+        del waiting[place]
         kinds[cell.kind] -= 1
         if not kinds[cell.kind]:
             del kinds[cell.kind]
         return cell
 
-    def next_task(self, served: Iterable[TaskName]) -> TaskName | None:
+    def next_task(self, served: Iterable[TaskName], ready: Container[str]) -> TaskName | None:
         """The task a worker without one should open; None if no opening would pay.
 
-        ``served``: the tasks of the other workers. A task that is served already is shared only if
-        the share saves more time than opening it costs.
+        ``served``: the tasks of the other workers; ``ready``: policies that can be asked. A task
+        that is served already is shared only if the share saves more time than opening it costs.
         """
         helpers: dict[TaskName, int] = defaultdict(int)
         for task in served:
             helpers[task] += 1
         best, best_gain = None, 0.0
         for task, kinds in self._kinds.items():
-            if not kinds:
+            able = [(kind, count) for kind, count in kinds.items() if kind[0] in ready]
+            if not able:
                 continue
-            left = sum(count * self._seconds(kind) for kind, count in kinds.items())
+            left = sum(count * self._seconds(kind) for kind, count in able)
             gain = left / (1 + helpers[task])
             if helpers[task] and gain <= self._open_seconds(task):
                 continue
@@ -82,6 +90,16 @@ class Schedule:
     def put_back(self, cell: Cell) -> None:
         """Return a cell whose attempt failed; it waits behind its task's others."""
         self.add([cell])
+
+    def drop_policy(self, label: str) -> list[Cell]:
+        """Give up on a policy; returns its cells."""
+        dropped = []
+        for task, waiting in self._waiting.items():
+            dropped += [cell for cell in waiting if cell.policy == label]
+            self._waiting[task] = deque(cell for cell in waiting if cell.policy != label)
+            for kind in [kind for kind in self._kinds[task] if kind[0] == label]:
+                del self._kinds[task][kind]
+        return dropped
 
     def drop_task(self, task: TaskName) -> list[Cell]:
         """Give up on a task; returns its cells."""

@@ -6,14 +6,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
-import psutil
 import typer
 
 from tasks.libero.demos.jobs import Job, Look, plan
 from tasks.libero.suite import LiberoSuite
 from wambench.cli.output import Json, print_json
 from wambench.errors import UserError
-from wambench.sweep.sizing import RESERVE_MB, cores
+from wambench.sweep.machine import RESERVE_MB, available_mb, cores
 
 
 def command(
@@ -71,7 +70,7 @@ def _workers(jobs: list[Job], wanted: int | None) -> int:
     if not jobs:
         return 0
     each = LiberoSuite(jobs[0].suite).spec.memory_mb
-    available = int(psutil.virtual_memory().available / 2**20)
+    available = available_mb()
     fit = (available - RESERVE_MB) // each
     if fit < (wanted or 1):
         raise UserError(

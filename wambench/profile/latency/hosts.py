@@ -31,8 +31,9 @@ class LatencyActor(PolicyActor):
     ) -> None:
         began = perf_counter()
         super().__init__(choice.policy, choice.options)
+        policy = self._thread.submit(self._loaded).result()
         self._load_seconds = perf_counter() - began
-        self._bench = make_bench(self._policy, rules, mode)
+        self._bench = make_bench(policy, rules, mode)
 
     async def load_seconds(self) -> float:
         """How long it took to have the policy ready."""

@@ -1,0 +1,167 @@
+"""The policies that are in memory: loaded when their cells come up, released for others.
+
+A policy stays until its cells are done, so each is loaded once (with a stopping rule: at most once
+a block of rounds); those that do not fit beside the others wait until one has gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import ray
+
+from wambench.sweep.sizing import Load, Room
+
+
+@dataclass(eq=False)
+class Replica:
+    """One process of a policy. ``born``: it has a place; ``ready``: the policy is loaded."""
+
+    actor: Any
+    node: int
+    born: bool = False
+    ready: bool = False
+    running: int = 0  # cells
+    pending: Any = None  # the reference that tells the next
+
+
+@dataclass
+class Resident:
+    """A policy and its processes."""
+
+    load: Load
+    replicas: list[Replica] = field(default_factory=list)
+
+    @property
+    def running(self) -> int:
+        """Cells that ask it now."""
+        return sum(replica.running for replica in self.replicas)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A replica that was loaded, with what it answered, or that cannot be (``error``)."""
+
+    label: str
+    answer: Any = None
+    error: BaseException | None = None
+
+
+class Residents:
+    """Policies in the ``room`` there is; ``make`` starts the process of one, by label."""
+
+    def __init__(self, loads: Mapping[str, Load], room: Room, make: Callable[[str], Any]) -> None:
+        self._loads, self._room, self._make = loads, room, make
+        self._here: dict[str, Resident] = {}
+
+    @property
+    def ready(self) -> set[str]:
+        """Policies that can be asked."""
+        return {
+            label
+            for label, resident in self._here.items()
+            if any(replica.ready for replica in resident.replicas)
+        }
+
+    @property
+    def pending(self) -> list[Any]:
+        """References of processes that are starting or loading."""
+        return [r.pending for one in self._here.values() for r in one.replicas if not r.ready]
+
+    def waiting_for(self) -> list[str]:
+        """What is starting or loading, for people."""
+        found = []
+        for label, resident in self._here.items():
+            for replica in resident.replicas:
+                if not replica.born:
+                    need = f" with {resident.load.gpus:g} GPU" if resident.load.gpus else ""
+                    found.append(f"a process{need} for policy {label!r}")
+                elif not replica.ready:
+                    found.append(f"policy {label!r} to load")
+        return found
+
+    def fill(self, wanted: Sequence[str]) -> None:
+        """Start the policies that have work, in this order, while there is room.
+
+        Those that have none make room. Nobody overtakes one that waits for room, or a large one
+        would wait for ever; second replicas come when every policy has its first.
+        """
+        for copies in range(1, 1 + max((self._copies(label) for label in wanted), default=0)):
+            for label in wanted:
+                here = self._here.get(label)
+                has = len(here.replicas) if here else 0
+                if has >= min(copies, self._copies(label)):
+                    continue
+                if not self._start(label, idle=self._idle(wanted) if copies == 1 else ()):
+                    return
+
+    def poll(self) -> list[Arrival]:
+        """What has been loaded, or failed to, since the last time; never waits."""
+        arrivals = []
+        for label, resident in list(self._here.items()):
+            for replica in list(resident.replicas):
+                if replica.ready or not ray.wait([replica.pending], timeout=0)[0]:
+                    continue
+                try:
+                    answer = ray.get(replica.pending)
+                except (ray.exceptions.RayTaskError, ray.exceptions.RayActorError) as error:
+                    self.drop(label)
+                    arrivals.append(Arrival(label, error=error))
+                    break
+                if replica.born:
+                    replica.ready = True
+                    arrivals.append(Arrival(label, answer))
+                else:
+                    replica.born = True
+                    replica.pending = replica.actor.ready.remote()
+        return arrivals
+
+    def begin(self, label: str) -> Replica:
+        """The process that takes the next cell: the one with the fewest."""
+        able = [replica for replica in self._here[label].replicas if replica.ready]
+        chosen = min(able, key=lambda replica: replica.running)
+        chosen.running += 1
+        return chosen
+
+    @staticmethod
+    def end(replica: Replica) -> None:
+        """A cell has ended, in whatever way."""
+        replica.running -= 1
+
+    @staticmethod
+    def restart(replica: Replica) -> None:
+        """End a process that is beyond help; Ray starts it again, and it loads when asked."""
+        ray.kill(replica.actor, no_restart=False)
+
+    def drop(self, label: str) -> None:
+        """Release a policy."""
+        resident = self._here.pop(label, None)
+        for replica in resident.replicas if resident else ():
+            ray.kill(replica.actor)
+            self._room.give_back(self._loads[label], replica.node)
+
+    def _copies(self, label: str) -> int:
+        return self._loads[label].replicas or 1
+
+    def _idle(self, wanted: Iterable[str]) -> list[str]:
+        """Policies that nobody asks now or wants to ask soon."""
+        kept = set(wanted)
+        return [label for label, one in self._here.items() if label not in kept and not one.running]
+
+    def _start(self, label: str, idle: Iterable[str]) -> bool:
+        """Start one process; False if there is no room even when the ``idle`` have gone."""
+        load = self._loads[label]
+        node = self._room.take(load)
+        for other in idle:
+            if node is not None:
+                break
+            self.drop(other)
+            node = self._room.take(load)
+        if node is None:
+            return False
+        actor = self._make(label)
+        replica = Replica(actor, node, pending=actor.born.remote())
+        self._here.setdefault(label, Resident(load)).replicas.append(replica)
+        return True
