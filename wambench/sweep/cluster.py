@@ -35,6 +35,8 @@ class RayDied(Exception):
 class Cluster:
     """A connection to a cluster that somebody else runs; connecting is ``ray.init``."""
 
+    shared = True  # its nodes come and go
+
     def __init__(self, address: str) -> None:
         _init(f"at {address}", "check the address", address=address)
 
@@ -58,6 +60,8 @@ class LocalRay(Cluster):
 
     ``gpus``: how many it lends; None: as many as it finds.
     """
+
+    shared = False
 
     def __init__(self, cpus: int, gpus: int | None = None) -> None:
         if why := memory_pressure():

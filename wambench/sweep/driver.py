@@ -13,7 +13,7 @@ from wambench.sweep.agenda import Agenda, Until
 from wambench.sweep.cluster import Cluster, LocalRay, RayDied, kept_off_stdout, ray
 from wambench.sweep.conditions import extended_passport
 from wambench.sweep.loop import Loop
-from wambench.sweep.machine import this_machine
+from wambench.sweep.machine import Node, this_machine
 from wambench.sweep.options import SweepOptions
 from wambench.sweep.progress import Reporter
 from wambench.sweep.worker import first_line
@@ -71,9 +71,11 @@ def run_sweep(
 
 def _run(loop: Loop, options: SweepOptions, reporter: Reporter) -> None:
     """Run to the end, over several lives of Ray if need be."""
+    # Measured once: what a dying Ray leaves behind is not what there is.
+    here = None if options.ray_address else this_machine(options.memory_gb, options.gpus)
     for life in range(RAY_RESTARTS + 1):
         try:
-            _one_life(loop, options)
+            _one_life(loop, options, here)
             return
         except RayDied as error:
             reporter.note(f"Ray failed ({error})")
@@ -84,16 +86,15 @@ def _run(loop: Loop, options: SweepOptions, reporter: Reporter) -> None:
                 ) from None
 
 
-def _one_life(loop: Loop, options: SweepOptions) -> None:
-    if options.ray_address:
-        cluster = Cluster(options.ray_address)
-        nodes = cluster.nodes()
+def _one_life(loop: Loop, options: SweepOptions, here: Node | None) -> None:
+    cluster: Cluster
+    if here is not None:
+        cluster = LocalRay(loop.fit([here]).workers, here.gpus)
     else:
-        nodes = [this_machine(options.memory_gb, options.gpus)]
-        sizing = loop.fit(nodes)
-        cluster = LocalRay(sizing.workers, nodes[0].gpus)
+        cluster = Cluster(options.ray_address or "")
     try:
-        loop.fit(nodes)
+        if here is None:
+            loop.fit(cluster.nodes())
         loop.run(cluster)
     except Exception as error:
         # Whatever call happened to be under way when Ray went away fails in its own manner.
@@ -108,6 +109,8 @@ def _one_life(loop: Loop, options: SweepOptions) -> None:
 
 def _why_ray_died(cluster: Cluster, error: Exception) -> str | None:
     """One line, or None if the error has nothing to do with Ray's death."""
+    if isinstance(error, RayDied):
+        return str(error)
     if isinstance(error, ray.exceptions.RayError):
         return first_line(error)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from wambench.cells import Cell, Kind
@@ -13,7 +14,7 @@ from wambench.passport import SuiteProbe
 from wambench.policy_server import PolicyActor
 from wambench.store import Store, paces
 from wambench.sweep.agenda import Agenda
-from wambench.sweep.cluster import Cluster, ray
+from wambench.sweep.cluster import Cluster, RayDied, ray
 from wambench.sweep.conditions import extended_passport, pixel_warnings
 from wambench.sweep.estimating import Estimator
 from wambench.sweep.machine import Node
@@ -27,6 +28,7 @@ from wambench.sweep.watch import Watch
 from wambench.sweep.worker import Finished, ray_options
 from wambench.sweepfile import Plan
 
+NODES_SECONDS = 5.0  # from one count of a cluster's nodes to the next
 POLICY: Any = ray.remote(PolicyActor)
 
 
@@ -64,6 +66,7 @@ class Loop:
         }
         self._passport_done = False
         self._sizing: Sizing | None = None
+        self._nodes_seen = 0.0
         self._pool: Pool | None = None
         self._residents: Residents | None = None
         self.done = 0
@@ -71,16 +74,16 @@ class Loop:
 
     def fit(self, nodes: Sequence[Node]) -> Sizing:
         """What runs on these nodes; raises UserError for what never can."""
-        if self._sizing is None:  # a later life of Ray is no reason to think again
-            asked = [label for label, left in self._left.items() if left]
-            self._sizing = size(self._plan, self._options.workers, nodes, asked)
-            turns = self._sizing.turns()
-            if len(turns) > 1:
-                self._reporter.note(
-                    f"{len(asked)} policies do not fit at once: "
-                    f"{', '.join(map(str, map(len, turns)))} in turns"
-                )
-        return self._sizing
+        asked = [label for label, left in self._left.items() if left]
+        sizing = size(self._plan, self._options.workers, nodes, asked)
+        turns = sizing.turns()
+        if len(turns) > 1 and (self._sizing is None or len(self._sizing.turns()) != len(turns)):
+            self._reporter.note(
+                f"{len(asked)} policies do not fit at once: "
+                f"{', '.join(map(str, map(len, turns)))} in turns"
+            )
+        self._sizing = sizing
+        return sizing
 
     def run(self, cluster: Cluster) -> None:
         """Run everything that waits, in one life of Ray; raises RayDied when that ends early."""
@@ -115,6 +118,7 @@ class Loop:
     def _wait(self) -> Iterator[Event]:
         assert self._pool is not None and self._residents is not None
         self._cluster.check()
+        self._check_nodes()
         for event in self._pool.wait(self._residents.pending):
             # A worker that went down with Ray is Ray's failure, not its cell's.
             if event.kind:
@@ -131,6 +135,20 @@ class Loop:
         elif self._pool.busy:
             return  # the pool watches the episodes themselves
         self._watch.look(waiting or ["a place for a policy or a simulator"])
+
+    def _check_nodes(self) -> None:
+        """Begin another life if nodes of a cluster have gone: what ran there has no place now.
+
+        Ray would start it again elsewhere, but what does not fit any more would wait for ever.
+        """
+        assert self._sizing is not None
+        now = monotonic()
+        if not self._cluster.shared or now - self._nodes_seen < NODES_SECONDS:
+            return
+        self._nodes_seen = now
+        gone = len(self._sizing.nodes) - len(self._cluster.nodes())
+        if gone > 0:
+            raise RayDied(f"{gone} of its {len(self._sizing.nodes)} nodes have gone")
 
     # -- before the first episode ----------------------------------------------------------
 
