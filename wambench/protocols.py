@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
+from wambench import yaml12
 from wambench.contract import Frozen, Orientation, SuiteSpec
 from wambench.errors import UserError, did_you_mean, one_line
 
@@ -73,7 +73,7 @@ class Protocol(Frozen):
 def protocols() -> Mapping[str, Protocol]:
     """All presets by name."""
     presets = (
-        Protocol.model_validate(yaml.safe_load(file.read_text())) for file in FOLDER.glob("*.yaml")
+        Protocol.model_validate(yaml12.load(file.read_text())) for file in FOLDER.glob("*.yaml")
     )
     return {preset.name: preset for preset in sorted(presets, key=lambda p: p.name)}
 

@@ -19,7 +19,7 @@ from pydantic import (
     field_validator,
 )
 
-from wambench import plugins
+from wambench import plugins, yaml12
 from wambench.cells import Cell, CellMaker, PolicyChoice
 from wambench.contract import mismatches
 from wambench.errors import UserError, complaint, did_you_mean
@@ -46,6 +46,14 @@ def _numbers(value: object) -> list[object]:
     return out
 
 
+def _only_numbers(value: object) -> list[object]:
+    """What :func:`_numbers` makes, without text that is none."""
+    items = _numbers(value)
+    if any(isinstance(item, str) for item in items):
+        raise ValueError("write numbers, a range such as 0-19, or a list of these")
+    return items
+
+
 def _tasks(value: object) -> list[object]:
     """Accept what :func:`_numbers` does, task names and "all"."""
     items = _numbers(value)
@@ -61,7 +69,7 @@ def _entry(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-Numbers = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], BeforeValidator(_numbers)]
+Numbers = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], BeforeValidator(_only_numbers)]
 
 
 class _Strict(BaseModel):
@@ -131,7 +139,7 @@ class Plan:
 def read(path: Path) -> SweepFile:
     """Parse a sweep file; raises UserError with the line."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UserError(
@@ -139,8 +147,8 @@ def read(path: Path) -> SweepFile:
             "such as sweeps/quick.yaml"
         ) from None
     try:
-        tree = yaml.compose(text, yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        tree = yaml12.compose(text)
+        data = yaml12.load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
+from wambench import yaml12
 from wambench.errors import UserError
 
 PolicyOption = Annotated[
@@ -23,7 +24,7 @@ def parsed(given: Sequence[str]) -> dict[str, Any]:
         if not key or not equals:
             raise UserError(f"--option {pair!r} is not key=value; write weights=file.safetensors")
         try:
-            found[key] = yaml.safe_load(value)
+            found[key] = yaml12.load(value)
         except yaml.YAMLError:
             found[key] = value
     return found
