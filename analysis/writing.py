@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -29,6 +30,12 @@ _LATEX = {
     "×": r"$\times$",
     "…": r"\dots{}",
 }
+_ACCENTS = dict(zip("\u0300\u0301\u0302\u0303\u0308\u030c", "`'^~\"v", strict=True))
+_GREEK = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi pi rho sigma tau upsilon "
+    "phi chi psi omega lambda"
+)
+_CAPITALS = "gamma delta theta lambda xi pi sigma upsilon phi psi omega"
 _WIDE, _TEXT = 4.0, 1.6  # how much room text takes, in columns of numbers
 
 
@@ -131,11 +138,26 @@ def document(tables: Sequence[Table], preface: str = "") -> str:
 
 
 def latex(text: str) -> str:
-    """Escape text; a character outside ASCII that is not known here becomes a question mark."""
+    """Escape text for plain pdfLaTeX, each character in its own way."""
     if text.startswith("["):  # after the end of a row it would be taken for a length
         return "{[}" + latex(text[1:])
     text = "".join(c if c.isprintable() or c in _LATEX else " " for c in text)
-    return "".join(_LATEX.get(c, c if c.isascii() else "?") for c in text)
+    return "".join(_LATEX.get(c) or (c if c.isascii() else _beyond_ascii(c)) for c in text)
+
+
+def _beyond_ascii(character: str) -> str:
+    """A Greek letter, a letter with its accent, or the number of the code point."""
+    apart = unicodedata.normalize("NFD", character)
+    base, marks = apart[0], apart[1:]
+    if len(marks) == 1 and base.isascii() and marks in _ACCENTS:
+        return rf"\{_ACCENTS[marks]}{{{base}}}"
+    kind, _, name = unicodedata.name(character, "").lower().partition(" letter ")
+    name = name.replace("lamda", "lambda")  # as Unicode spells it
+    if kind == "greek small" and name in _GREEK.split():
+        return rf"$\{name}$"
+    if kind == "greek capital" and name in _CAPITALS.split():
+        return rf"$\{name.capitalize()}$"
+    return f"(U+{ord(character):04X})"
 
 
 def _widths(columns: Sequence[Column]) -> Sequence[float]:

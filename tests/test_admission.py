@@ -20,7 +20,9 @@ from tests.conftest import CommandLine, Install
 from tests.real import SharedRay
 from tests.running import COMMAND, episodes_csv
 from wambench import plugins
+from wambench.errors import UserError
 from wambench.store import Store
+from wambench.sweep.machine import ray_folder
 
 POLICIES = """
 import os, time
@@ -215,3 +217,31 @@ def test_rays_memory_monitor_is_named(tmp_path: Path) -> None:
     assert result.returncode == 2
     assert "memory is used, and Ray's memory monitor ends every process above 0 %" in result.stderr
     assert "set RAY_memory_usage_threshold higher" in result.stderr
+
+
+@pytest.mark.usefixtures("placed")
+def test_a_long_temporary_folder_is_gone_round(tmp_path: Path) -> None:
+    """The paths of sockets end after 107 bytes, and Ray keeps them there."""
+    folder = tmp_path / ("long" * 25)
+    folder.mkdir()
+    result = sweep(tmp_path / "s.yaml", content([variant(1)]), tmp_path / "run", TMPDIR=str(folder))
+    assert result.returncode == 0, result.stderr
+
+
+def test_no_short_folder_at_all_is_said_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", "/" + "x" * 60)
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UserError, match=r"too long for Ray's sockets .* set RAY_TMPDIR"):
+        ray_folder()
+
+
+@pytest.mark.usefixtures("placed")
+def test_a_sweep_of_nothing_but_policy_errors_is_no_success(
+    tmp_path: Path, install: Install, swept: CommandLine
+) -> None:
+    raises = POLICIES.replace("time.sleep(self.seconds)", "raise KeyError('norm_stats')")
+    install("other", {"raising.py": raises}, {plugins.POLICIES: {"raising": "raising:Base"}})
+    ended = swept(tmp_path / "s.yaml", content(["plain", "raising"]), tmp_path / "run")
+    assert ended.code == 2
+    last = ended.err.strip().splitlines()[-1]
+    assert "policy 'raising' broke its contract in all 4 episodes on toy" in last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,23 @@ def test_a_sweep_file_chooses_what_is_copied(work: Path, wambench: CommandLine) 
     assert ended.code == 0 and "2 episodes added" in ended.out, ended.err
     wanted = [cell.key for cell in plan(read(work / "small.yaml")).cells]
     assert [known.cell.key for known in contents(work / "some")] == wanted
+    some = wambench("merge", "run", "--of", "small.yaml", "--out", "again", "--json")
+    assert json.loads(some.out)["left_out"] == ""
+    changed = "{name: random, options: {}}, {name: noisy-expert, label: frozen}"
+    (work / "changed.yaml").write_text(
+        f"policies: [{changed}]\nsuites: {{toy: 0}}\ninit_states: 1-4\n"
+    )
+    partly = wambench("merge", "run", "--of", "changed.yaml", "--out", "partly")
+    assert partly.code == 0 and "3 episodes added" in partly.out, partly.err
+    said = "3 of 8 cells of the sweep file are in these runs, 3 more under other conditions: "
+    assert said in partly.out
+    (work / "other.yaml").write_text(
+        "policies: [random]\nsuites: {toy: 0}\ninit_states: 1-2\n"
+        "protocol_changes: {max_steps: {toy: 7}}\n"
+    )
+    nothing = wambench("merge", "run", "--of", "other.yaml", "--out", "other")
+    assert nothing.code == 2 and "nothing to merge: 0 of 2" in nothing.err
+    assert "protocol.name: 'wambench-1' against" in nothing.err
     missing = wambench("merge", "run", "--of", "none.yaml", "--out", "other")
     assert missing.code == 2 and "none.yaml" in missing.err and not (work / "other").exists()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 
 from wambench import plugins
 from wambench.errors import UserError
 from wambench.suite import Check
-from wambench.sweep.machine import RESERVE_MB, available_mb, cores
+from wambench.sweep.machine import RESERVE_MB, available_mb, cores, ray_folder
 
 PACKAGES = ("numpy", "ray", "pandas", "pyarrow", "pydantic", "matplotlib")
 
@@ -23,6 +24,7 @@ def checks(quick: bool = False) -> Iterator[Check]:
     yield from map(_package, PACKAGES)
     yield Check("cores", True, str(cores()))
     yield _memory()
+    yield _temporary()
     yield from _plugins()
     yield _gpu()
     if quick:
@@ -51,6 +53,16 @@ def _memory() -> Check:
     need = RESERVE_MB + 2200
     remedy = f"one simulator and Ray need {need} MiB: close something or use a larger machine"
     return Check("memory", available >= need, f"{available} MiB available", remedy)
+
+
+def _temporary() -> Check:
+    """A long path is gone round where a short one can be written to."""
+    name = tempfile.gettempdir()
+    try:
+        instead = ray_folder()
+    except UserError as error:
+        return Check("temporary folder", False, name, f"{error}")
+    return Check("temporary folder", True, f"{name}, for Ray {instead}" if instead else name)
 
 
 def _plugins() -> Iterator[Check]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from wambench import plugins
 from wambench.cells import Cell, simulator_seed
 from wambench.errors import UserError
+from wambench.naming import file_name
 from wambench.protocols import Protocol
 
 CODEC = "libx264"
@@ -40,7 +41,8 @@ class Film:
         fps: float,
         encoding: Mapping[str, str] = QUALITY,
     ) -> None:
-        self._container = av.open(str(path), "w")
+        # Absolute: FFmpeg takes "a:b" for the address of a protocol a.
+        self._container = av.open(str(path.absolute()), "w")
         rate = Fraction(fps).limit_denominator(1000)
         stream = self._container.add_stream(CODEC, rate=rate, options=dict(encoding))
         self._stream = cast(av.VideoStream, stream)
@@ -64,8 +66,8 @@ class Film:
 
 def film_name(cell: Cell) -> str:
     """Name of the file that holds an episode's film."""
-    name = f"{cell.policy}-{cell.suite}-{cell.task_index}-{cell.init_state}-{cell.seed}"
-    return f"{name.replace('/', '_').replace(' ', '_')}.mp4"
+    whose = f"{file_name(cell.policy)}-{file_name(cell.suite)}"
+    return f"{whose}-{cell.task_index}-{cell.init_state}-{cell.seed}.mp4"
 
 
 def write_film(path: Path, frames: Iterator[NDArray[np.uint8]], fps: float) -> int:

@@ -18,6 +18,7 @@ from analysis.attention.overhead import overhead
 from analysis.attention.regions import REGIONS
 from analysis.attention.study import BOTH, Arm
 from wambench import plugins
+from wambench.naming import file_name
 
 SHOWN_MOMENTS = 5  # columns of a figure
 FPS_OF_ROBOT = 20
@@ -89,9 +90,10 @@ def _figures(
     for one in seen:
         if one.moment.step != middle:
             continue
-        figures.save(figures.over_layers(one, camera, turned), out / f"layers-{one.arm.policy}.png")
+        name = file_name(one.arm.policy)
+        figures.save(figures.over_layers(one, camera, turned), out / f"layers-{name}.png")
         if one.attention.frames:
-            path = out / f"imagined-{one.arm.policy}.png"
+            path = out / f"imagined-{name}.png"
             figures.save(figures.imagined(one, camera, turned), path)
     for measure, level in (("lift", 1.0), ("auroc", 0.5), ("nss", 0.0)):
         for where in (camera, BOTH):

@@ -17,6 +17,7 @@ from analysis.failures.definitions import DEFINITIONS
 from analysis.failures.reading import Explained, explain_run
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError
+from wambench.naming import file_name
 from wambench.store import Store
 from wambench.store import counts as cells_by_outcome
 
@@ -104,8 +105,8 @@ def _row(one: Explained) -> dict[str, Any]:
 
 def _name(one: Explained) -> str:
     cell, label = one.cell, one.failure.label.replace(" ", "-")
-    place = f"{cell.suite}-{cell.task_index}-{cell.init_state}-{cell.seed}"
-    return f"{label}-{cell.policy}-{place}"
+    place = f"{file_name(cell.suite)}-{cell.task_index}-{cell.init_state}-{cell.seed}"
+    return f"{label}-{file_name(cell.policy)}-{place}"
 
 
 def _keep(file: Path, content: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ from analysis.attention.compare import arm_name
 from analysis.attention.folder import read_folder
 from analysis.attention.study import BOTH
 from wambench.errors import UserError
+from wambench.naming import file_name
 from wambench.passport import Passport
 
 MEASURES = {
@@ -151,11 +152,13 @@ def figures(study: Study) -> tuple[list[Figure], list[str]]:
 
 def _files(study: Study) -> Iterator[tuple[Path, str]]:
     """Every figure there is and what it shows, in the order of the page."""
+    named = {file_name(scored.arm): scored.arm for scored in study.scores}
     for begin, words in FIGURES.items():
         name = begin.format(camera=study.camera.replace(" ", "-"))
         for file in sorted(Path(study.folder).glob(f"{name}*.png")):
             if begin.endswith("-") or file.stem == name:
                 policy = file.stem.removeprefix(begin)
+                policy = named.get(policy, policy)
                 yield file, words.format(camera=study.camera, policy=policy)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -47,6 +48,10 @@ app.add_typer(inventory.app, name="runs")
 def main() -> None:
     """Run the command line; exit code 2 and one line for bad input, 130 for Ctrl-C."""
     signal.signal(signal.SIGTERM, _as_interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that lacks a character of a name must not cost a command its end.
+            stream.reconfigure(errors="backslashreplace")
     try:
         _add_plugins(app, plugins.COMMANDS, sys.argv[1:2])
         if sys.argv[1:2] == ["audit"]:

@@ -9,6 +9,8 @@ import typer
 
 from wambench import sweepfile
 from wambench.cli.output import Json, command_line, print_json
+from wambench.errors import UserError
+from wambench.matching import match
 from wambench.store import merge_runs
 
 RunFolder = Annotated[Path, typer.Argument(help="A run directory.")]
@@ -31,10 +33,19 @@ def merge(
 
     Example: wambench merge runs/a runs/b --out runs/all
     """
-    keys = [cell.key for cell in sweepfile.plan(sweepfile.read(of)).cells] if of else None
+    keys, left_out = None, ""
+    if of is not None:
+        plan = sweepfile.plan(sweepfile.read(of))
+        keys = [cell.key for cell in plan.cells]
+        found = match(plan, runs)
+        left_out = found.describe()
+        if not found.known:
+            raise UserError(f"nothing to merge: {left_out}; name other runs or another --of")
     allowed = allow_mismatch or ()
     added = merge_runs(runs, out, allow_mismatch=allowed, command=command_line(), keys=keys)
     if json:
-        print_json({"out": str(out), "added": added})
+        print_json({"out": str(out), "added": added, "left_out": left_out})
     else:
         print(f"{added} episodes added to {out}")
+        if left_out:
+            print(left_out)

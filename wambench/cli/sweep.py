@@ -141,7 +141,15 @@ def sweep(
     if result.lost:
         raise UserError(
             f"{result.lost} cells failed by infrastructure {attempts} times each and are missing; "
-            "the same command tries them again"
+            f"the same command tries them again, wambench runs show {out} says why"
+        )
+    if broken := [row for row in rates if row["episodes"] == row["policy_errors"] > 0]:
+        first = broken[0]
+        raise UserError(
+            f"policy {first['policy']!r} broke its contract in all {first['episodes']} episodes on "
+            f"{first['suite']}"
+            + (f", and so in {len(broken) - 1} other rows above" if len(broken) > 1 else "")
+            + f"; wambench runs show {out} says how; mend the policy, which gives it new cells"
         )
 
 

@@ -21,7 +21,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 
 from wambench.errors import UserError
-from wambench.sweep.machine import Node, cluster_nodes, memory_pressure
+from wambench.sweep.machine import Node, cluster_nodes, memory_pressure, ray_folder
 from wambench.sweep.worker import first_line
 
 OBJECT_STORE_BYTES = 200 * 2**20  # observations are the only large objects: 0.3 MB each
@@ -66,6 +66,7 @@ class LocalRay(Cluster):
     def __init__(self, cpus: int, gpus: int | None = None) -> None:
         if why := memory_pressure():
             raise UserError(f"cannot start Ray on this machine: {why}")
+        folder = ray_folder()
         # A token of this run's own; otherwise Ray keeps one in the home directory.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         others = set(psutil.Process().children())  # of whoever calls this as a library
@@ -75,6 +76,7 @@ class LocalRay(Cluster):
             address="local",
             num_cpus=cpus,
             num_gpus=gpus,
+            **({"_temp_dir": str(folder)} if folder else {}),
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
         )

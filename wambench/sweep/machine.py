@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Any
 
 import psutil
 
+from wambench.errors import UserError
+
 RESERVE_MB = 1500  # Ray's own processes, its object store and the driver
 MONITOR = "RAY_memory_usage_threshold"
+SOCKET_FOLDER = 107 - len("/ray/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store")
 CGROUPS = Path("/sys/fs/cgroup")
 
 
@@ -82,6 +86,24 @@ def memory_pressure() -> str:
     return (
         f"{100 * used:.0f} % of the memory is used, and Ray's memory monitor ends every process "
         f"above {100 * most:.0f} %; free some memory, or set {MONITOR} higher"
+    )
+
+
+def ray_folder() -> Path | None:
+    """Where Ray should keep its sockets; None: where it does by itself.
+
+    The path of a socket has 107 bytes, of which Ray's own names take 68. Raises UserError if no
+    folder is short enough.
+    """
+    wanted = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    if len(os.fsencode(wanted)) <= SOCKET_FOLDER:
+        return None
+    for folder in (Path("/tmp"), Path("/var/tmp")):
+        if os.access(folder, os.W_OK | os.X_OK):
+            return folder / "ray"
+    raise UserError(
+        f"the temporary folder {wanted!r} is too long for Ray's sockets ({SOCKET_FOLDER} bytes "
+        "at most); set RAY_TMPDIR to a shorter one"
     )
 
 

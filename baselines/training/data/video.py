@@ -58,7 +58,7 @@ def episodes_in(video: Path, fps: float, spans: Sequence[Span]) -> Iterator[tupl
 def _decoded(video: Path) -> Iterator[tuple[float, Frames]]:
     """Time in seconds and picture [H, W, 3] of every frame."""
     try:
-        with av.open(str(video)) as container:
+        with av.open(str(video.absolute())) as container:
             stream = container.streams.video[0]
             stream.thread_type = "AUTO"
             for frame in container.decode(stream):
