@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import subprocess
@@ -222,7 +223,9 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(
     file, run = tmp_path / "s.yaml", tmp_path / "run"
     file.write_text(yaml.safe_dump(content))
     command = [*COMMAND, "sweep", str(file), "--out", str(run), "--workers", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # Children of a shell's background jobs ignore Ctrl-C, and the tests may be one.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     known = 0
     while known < 2 and process.poll() is None:
         time.sleep(0.1)

@@ -25,6 +25,7 @@ from wambench.contract import mismatches
 from wambench.errors import UserError, complaint, did_you_mean
 from wambench.policy import Policy
 from wambench.protocols import Protocol, protocol
+from wambench.shipped import shipped
 from wambench.suite import Suite, Task
 
 LONGEST_RANGE = 100_000
@@ -144,7 +145,7 @@ def read(path: Path) -> SweepFile:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UserError(
             f"cannot read sweep file {str(path)!r}: {reason}; name a YAML file, "
-            "such as sweeps/quick.yaml"
+            f"such as {_example()}"
         ) from None
     try:
         tree = yaml12.compose(text)
@@ -166,6 +167,12 @@ def read(path: Path) -> SweepFile:
             problem += f"; {did_you_mean(str(location[-1]), known)}"
         name = ".".join(map(str, location))
         raise UserError(f"{path}:{_line(tree, location)}: {name}: {problem}") from None
+
+
+def _example() -> str:
+    file = shipped("sweeps/quick.yaml")
+    here = Path.cwd()
+    return str(file.relative_to(here) if file.is_relative_to(here) else file)
 
 
 def _no_repeated_key(path: Path, tree: yaml.Node | None) -> None:

@@ -12,9 +12,10 @@ from pydantic import ValidationError, model_validator
 from analysis.claims.costs import Reading, Scope
 from wambench.contract import Frozen
 from wambench.errors import UserError, one_line
+from wambench.shipped import shipped
 
 CLAIMS, READINGS = "claims.json", "readings.json"
-FOLDER = Path(__file__).parents[2] / "results" / "published"
+FOLDER = shipped("results/published")
 
 Number = int | float
 Read = TypeVar("Read", bound=Frozen)

@@ -48,7 +48,9 @@ def taxonomy(store: Store) -> Taxonomy | None:
     run was extended.
     """
     try:
-        content: Mapping[str, Any] = json.loads((store.folder / SAVED).read_text())
+        content: Mapping[str, Any] = json.loads(
+            (store.folder / SAVED).read_text(encoding="utf-8-sig")
+        )
         tasks = failed(store)
         counts: dict[str, Counter[str]] = {kind: Counter() for kind in content["definitions"]}
         episodes = [

@@ -158,5 +158,10 @@ class Pool:
         return Event(
             slot,
             kind="policy stalled" if asking else "stalled",
-            message=f"no progress for {limit:.0f} s {where}",
+            message=f"no progress for {limit:.0f} s {where}"
+            + (
+                f"; if one decision takes longer, raise --stall-seconds {self._stall_seconds:.0f}"
+                if asking
+                else ""
+            ),
         )

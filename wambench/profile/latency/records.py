@@ -245,7 +245,7 @@ def read_record(path: Path) -> LatencyRecord:
     """Read one record; UserError in one line if it is damaged or something else."""
     remedy = "remove it, or measure again with --again"
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UserError(f"cannot read latency record {str(path)!r}: {error.strerror}") from None
     except ValueError:
