@@ -8,19 +8,22 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from wambench.arithmetic import Arithmetic
 from wambench.cells import EPISODE_VERSION, PolicyChoice, digest_of
 from wambench.contract import Frozen
 from wambench.policy import Policy
 from wambench.protocols import Protocol
 from wambench.suite import Simulator, Suite
 
-BY_NAME = ("policies", "probes")  # parts of the information that an extended run adds to
+BY_NAME = ("policies", "probes", "arithmetic")  # information that an extended run adds to
+ARITHMETIC = "arithmetic:"  # of the fingerprint, before a policy's label
 VISIBLE_DIFFERENCE = 16  # of 255: what the eye notices at an edge
 
 
@@ -53,8 +56,13 @@ def make_passport(
     choices: Sequence[PolicyChoice],
     policies: Mapping[str, Policy],
     probes: Sequence[SuiteProbe],
+    arithmetic: Mapping[str, Arithmetic] = MappingProxyType({}),
 ) -> Passport:
-    """Collect a passport; the fingerprint is keyed ``suite:…``, ``pixels:…``, ``policy:…``."""
+    """Collect a passport.
+
+    The fingerprint is keyed ``suite:…``, ``pixels:…``, ``policy:…`` and ``arithmetic:…``, the last
+    for the policies (labels) of which it is known.
+    """
     fingerprint: dict[str, Mapping[str, Any]] = {"engine": {"episode_version": EPISODE_VERSION}}
     for suite in suites:
         states = digest_of([[task.name, task.init_states_hash] for task in suite.tasks()])
@@ -77,6 +85,8 @@ def make_passport(
             **identity["fingerprint"],
             **privileged,
         }
+    for label, how in arithmetic.items():
+        fingerprint[f"{ARITHMETIC}{label}"] = {"answers": how.answers}
     info = {
         "wambench": metadata.version("wambench"),
         "commit": _commit(),
@@ -85,6 +95,11 @@ def make_passport(
         "cpu": _cpu(),
         "policies": {choice.label: policies[choice.label].config() for choice in choices},
         "probes": {p.suite: {**p.environment, "golden": p.golden} for p in probes},
+        # By answers too, so that a run which was extended elsewhere tells of both.
+        "arithmetic": {
+            f"{label} {how.answers}": {"policy": label, "how": how.describe()}
+            for label, how in arithmetic.items()
+        },
     }
     return Passport(protocol=protocol.model_dump(mode="json"), fingerprint=fingerprint, info=info)
 
@@ -97,12 +112,24 @@ def differences(ours: Passport, theirs: Passport) -> list[str]:
             found.append(f"protocol.{key}: {ours.protocol[key]!r} against {theirs.protocol[key]!r}")
     for part in sorted(set(ours.fingerprint) & set(theirs.fingerprint)):
         mine, other = ours.fingerprint[part], theirs.fingerprint[part]
+        if part.startswith(ARITHMETIC):
+            if mine != other:
+                ways = (_computed(ours, part), _computed(theirs, part))
+                found.append(f"{part}: computed with {ways[0]} there, {ways[1]} here")
+            continue
         found += [
             f"{part}.{name}: {mine.get(name)!r} against {other.get(name)!r}"
             for name in sorted(set(mine) | set(other))
             if mine.get(name) != other.get(name)
         ]
     return found
+
+
+def _computed(passport: Passport, part: str) -> str:
+    """What computed a policy's answers, in words."""
+    answers = passport.fingerprint[part]["answers"]
+    entry = passport.info.get("arithmetic", {}).get(f"{part.removeprefix(ARITHMETIC)} {answers}")
+    return f"{entry['how']} ({answers[:8]})" if entry else str(answers)
 
 
 def refused(ours: Passport, theirs: Passport, allow: Sequence[str] = ()) -> list[str]:

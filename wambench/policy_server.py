@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from wambench import plugins
+from wambench.arithmetic import Arithmetic, arithmetic_of
 from wambench.contract import EpisodeStart, Observation
 from wambench.errors import InfrastructureFailure, PolicyFault, PolicyProcessDead
 from wambench.faults import is_dead, is_machinery
@@ -140,10 +141,9 @@ class PolicyActor:
         """Answer as soon as there is a process."""
         return True
 
-    async def ready(self) -> bool:
-        """Answer once the policy is loaded."""
-        await self._in_thread(self._loaded)
-        return True
+    async def ready(self) -> Arithmetic | None:
+        """Answer once the policy is loaded, with how it computes; see :func:`arithmetic_of`."""
+        return await self._in_thread(lambda: arithmetic_of(self._loaded()))
 
     async def reset(self, start: EpisodeStart) -> Answer:
         """Begin an episode."""

@@ -61,7 +61,25 @@ def notices(
             for suite, facts in sorted(passport.info.get("probes", {}).items())
             if facts["golden"] not in FAITHFUL
         ]
+        found += _arithmetic(passport)
     return found
+
+
+def _arithmetic(passport: Passport) -> list[str]:
+    """By what learned policies computed: on another processor they may act otherwise."""
+    ways: dict[str, list[str]] = {}
+    for entry in passport.info.get("arithmetic", {}).values():
+        ways.setdefault(entry["policy"], []).append(entry["how"])
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for policy, how in ways.items():
+        alike.setdefault(tuple(how), []).append(policy)
+    return [
+        f"Outcomes of {', '.join(policies)} are of this arithmetic: {how[0]}. Another processor "
+        "rounds otherwise, and some episodes may end otherwise there."
+        if len(how) == 1
+        else f"Outcomes of {', '.join(policies)} are of {len(how)} arithmetics: {'; '.join(how)}."
+        for how, policies in alike.items()
+    ]
 
 
 def tracks(policies: Sequence[PolicyRow]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from wambench.cells import Cell
 from wambench.errors import UserError
-from wambench.passport import Passport, merged, refused
+from wambench.passport import ARITHMETIC, Passport, merged, refused
 from wambench.stopping import Stopping
 from wambench.store.store import STORE_NAME, Store, read_uri
 
@@ -24,10 +25,12 @@ def merge_runs(
     ``keys``: of the cells to copy, with their policies; all if None.
 
     Raises UserError, before anything is written, if passports disagree (other than in a part
-    named in ``allow_mismatch``), the same cell ended differently, or two runs were ended early by
+    named in ``allow_mismatch``), the same cell ended differently (unless its policy's arithmetic
+    is in ``allow_mismatch``: then the first outcome counts), or two runs were ended early by
     different rules.
     """
     passports: list[tuple[Path, Passport]] = []
+    clashes: list[tuple[Cell, str]] = []
     seen: dict[str, tuple[str, Path]] = {}
     stopped: list[tuple[Path, Stopping]] = []
     existing = [target] if (target / STORE_NAME).exists() else []
@@ -45,14 +48,18 @@ def merge_runs(
                 ended = f"{known.outcome} after {known.steps} steps, state {known.final_digest}"
                 other = seen.setdefault(known.cell.key, (ended, folder))
                 if other[0] != ended:
-                    raise UserError(
-                        f"the same cell ended differently: {known.cell.describe()} is {other[0]} "
-                        f"in {other[1]} and {ended} in {folder}; keep these runs apart"
-                    )
+                    told = f"is {other[0]} in {other[1]} and {ended} in {folder}"
+                    clashes.append((known.cell, told))
     first_folder, total = passports[0]
     for folder, passport in passports[1:]:
         _check_comparable(total, passport, str(first_folder), str(folder), allow_mismatch)
         total = merged(total, passport)
+    for cell, told in clashes:
+        # How a policy computes was found to differ, and allowed: the first outcome is kept.
+        if ARITHMETIC + cell.policy not in allow_mismatch:
+            raise UserError(
+                f"the same cell ended differently: {cell.describe()} {told}; keep these runs apart"
+            )
     for folder, record in stopped[1:]:
         if record != stopped[0][1]:
             raise UserError(

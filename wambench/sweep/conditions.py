@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
+from wambench.arithmetic import Arithmetic
 from wambench.errors import UserError
-from wambench.passport import Passport, SuiteProbe, make_passport, merged, refused
+from wambench.passport import ARITHMETIC, Passport, SuiteProbe, make_passport, merged, refused
 from wambench.store.store import Store
 from wambench.sweepfile import Plan
 
 
 def extended_passport(
-    plan: Plan, store: Store, allow: Sequence[str], probes: Sequence[SuiteProbe] = ()
+    plan: Plan,
+    store: Store,
+    allow: Sequence[str],
+    probes: Sequence[SuiteProbe] = (),
+    arithmetic: Mapping[str, Arithmetic] = MappingProxyType({}),
 ) -> Passport:
     """The passport of the stored run with this plan added; raises UserError if they conflict.
 
-    ``probes`` are empty before the simulators were opened. ``allow`` as in
+    ``probes`` are empty before the simulators were opened, ``arithmetic`` (by label) before the
+    policies were loaded. ``allow`` as in
     :func:`wambench.passport.refused`.
     """
     passport = make_passport(
@@ -24,12 +31,13 @@ def extended_passport(
         list(plan.choices.values()),
         plan.policies,
         probes,
+        arithmetic,
     )
     stored = store.passport()
     if stored is None:
         return passport
     # A changed policy needs no refusal: its cells have other keys and run anew.
-    conflicts = refused(_without_policies(stored), _without_policies(passport), allow)
+    conflicts = refused(_without_changed(stored, passport), passport, allow)
     if conflicts:
         raise UserError(
             f"{str(store.folder)!r} was made under other conditions: {'; '.join(conflicts)}; "
@@ -49,6 +57,11 @@ def pixel_warnings(probes: Sequence[SuiteProbe]) -> list[str]:
     ]
 
 
-def _without_policies(passport: Passport) -> Passport:
-    kept = {k: v for k, v in passport.fingerprint.items() if not k.startswith("policy:")}
-    return passport.model_copy(update={"fingerprint": kept})
+def _without_changed(stored: Passport, now: Passport) -> Passport:
+    """The passport of a run without the policies that are others by now, and how those computed."""
+    kept = dict(stored.fingerprint)
+    for part in stored.fingerprint:
+        if part.startswith("policy:") and kept[part] != now.fingerprint.get(part):
+            del kept[part]
+            kept.pop(ARITHMETIC + part.removeprefix("policy:"), None)
+    return stored.model_copy(update={"fingerprint": kept})

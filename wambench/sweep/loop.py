@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
+from wambench.arithmetic import Arithmetic
 from wambench.cells import Cell, Kind
 from wambench.episode import Setting
 from wambench.errors import UserError
@@ -21,7 +22,7 @@ from wambench.sweep.machine import Node
 from wambench.sweep.options import SweepOptions
 from wambench.sweep.pool import POLL_SECONDS, Event, Pool, Slot
 from wambench.sweep.progress import Reporter
-from wambench.sweep.residents import Residents
+from wambench.sweep.residents import Arrival, Residents
 from wambench.sweep.schedule import Schedule, TaskName
 from wambench.sweep.sizing import Sizing, size
 from wambench.sweep.watch import Watch
@@ -65,6 +66,7 @@ class Loop:
             for (name, _), task in plan.tasks.items()
         }
         self._passport_done = False
+        self._arithmetic: dict[str, Arithmetic] = {}
         self._sizing: Sizing | None = None
         self._nodes_seen = 0.0
         self._pool: Pool | None = None
@@ -98,8 +100,7 @@ class Loop:
         self._load_first()
         if not self._passport_done:
             probes = self._probe_suites()
-            allowed = self._options.allow_mismatch
-            self._store.set_passport(extended_passport(self._plan, self._store, allowed, probes))
+            self._extend_passport(probes=probes, arithmetic=self._arithmetic)
             for line in pixel_warnings(probes):
                 self._reporter.note(line)
             self._passport_done = True
@@ -174,7 +175,26 @@ class Loop:
                     raise UserError(
                         f"policy {arrival.label!r} fails to load: {_last_line(arrival.error)}"
                     ) from None
+                self._check_arithmetic(arrival)
             self._watch.look(self._residents.waiting_for())
+
+    def _extend_passport(self, **found: Any) -> None:
+        """Add what was ``found`` to the run's passport; raises UserError if it conflicts."""
+        allowed = self._options.allow_mismatch
+        self._store.set_passport(extended_passport(self._plan, self._store, allowed, **found))
+
+    def _check_arithmetic(self, arrival: Arrival) -> None:
+        """Refuse a policy that computes otherwise than it did in this run, before it acts."""
+        if arrival.answer is None:
+            return
+        if not self._passport_done and arrival.label not in self._arithmetic:
+            self._arithmetic[arrival.label] = arrival.answer
+        # Of several processes each is held to the first.
+        held = {arrival.label: self._arithmetic.get(arrival.label, arrival.answer)}
+        extended_passport(self._plan, self._store, self._options.allow_mismatch, arithmetic=held)
+        if self._passport_done or held[arrival.label].answers != arrival.answer.answers:
+            self._extend_passport(arithmetic=held)
+            self._extend_passport(arithmetic={arrival.label: arrival.answer})
 
     def _fill_residents(self) -> None:
         """Let the policies that have cells in, as far as there is room."""
@@ -188,6 +208,7 @@ class Loop:
         for arrival in self._residents.poll():
             self._watch.moved()
             if arrival.error is None:
+                self._check_arithmetic(arrival)
                 continue
             self._cluster.check()
             why = f"policy {arrival.label!r} fails to load: {_last_line(arrival.error)}"
