@@ -219,6 +219,15 @@ def test_what_no_machine_can_hold_is_refused(lines: str, gpus: int, problem: str
 
 
 @pytest.mark.usefixtures("toy")
+def test_simulators_of_a_cluster_leave_room_for_the_largest_policy() -> None:
+    plan, nodes = plan_of(PAIRED), [Node(4, 400, 0), Node(4, 400, 0)]
+    found = size(plan, None, nodes)
+    assert found.workers == 4 and found.room().memory_mb == [200, 200]
+    with pytest.raises(UserError, match=r"'random' needs 150 MiB, which no node has beside 8 sim"):
+        size(plan, 8, nodes)
+
+
+@pytest.mark.usefixtures("toy")
 def test_replicas_are_as_many_as_simulators_could_use() -> None:
     auto = placed("num_gpus: 0.5, replicas: auto")
     assert size(auto, 4, node(9000, gpus=1)).loads["random"].replicas == 2

@@ -74,6 +74,11 @@ class Sizing:
             [float(node.gpus) for node in self.nodes],
         )
 
+    def homeless(self) -> str | None:
+        """A policy that has no place although it is alone; None: each has one."""
+        alone = (label for label, load in self.loads.items() if self.room().take(load) is None)
+        return next(alone, None)
+
     def turns(self) -> list[list[str]]:
         """Policies that are in memory together, one list after the other."""
         turns: list[list[str]] = []
@@ -147,11 +152,19 @@ def size(
         )
     cores = sum(node.cores for node in nodes)
     chosen = workers or min(cores, fit, max(1, len(plan.cells)))
-    placed = {
-        label: replace(load, replicas=_replicas(load, gpus, chosen))
-        for label, load in loads.items()
-    }
-    return Sizing(chosen, each, placed, nodes)
+    while True:
+        sizing = Sizing(
+            chosen, each, {n: _placed(v, gpus, chosen) for n, v in loads.items()}, nodes
+        )
+        homeless = sizing.homeless()
+        if homeless is None:
+            return sizing
+        if workers is not None or chosen == 1:
+            raise UserError(
+                f"policy {homeless!r} needs {loads[homeless].memory_mb} MiB, which no node has "
+                f"beside {chosen} simulators of {each} MiB; use fewer --workers or a larger node"
+            )
+        chosen -= 1
 
 
 def _load(plan: Plan, label: str) -> Load:
@@ -194,11 +207,11 @@ def _check(label: str, load: Load, nodes: Sequence[Node], simulator_mb: int) -> 
         )
 
 
-def _replicas(load: Load, gpus: int, workers: int) -> int:
-    """Processes of a policy: as asked, or one for every GPU that a simulator could use."""
+def _placed(load: Load, gpus: int, workers: int) -> Load:
+    """With as many processes as asked for, or one for every GPU that a simulator could use."""
     if load.replicas is not None:
-        return load.replicas
-    return max(1, min(workers, int(gpus // load.gpus))) if load.gpus else 1
+        return load
+    return replace(load, replicas=max(1, min(workers, int(gpus // (load.gpus or gpus + 1)))))
 
 
 def _memory(nodes: Iterable[Node]) -> int:
