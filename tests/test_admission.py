@@ -160,7 +160,9 @@ def test_turns_and_replicas_change_nothing(tmp_path: Path, swept: CommandLine) -
 
 
 @pytest.mark.usefixtures("placed")
-def test_a_policy_that_fails_to_load_in_its_turn_costs_the_others_nothing(tmp_path: Path) -> None:
+def test_a_policy_that_fails_to_load_in_its_turn_costs_the_others_nothing(
+    tmp_path: Path, wambench: CommandLine
+) -> None:
     policies = [variant(0), variant(1), variant(2, breaks=True), variant(3)]
     result = sweep(tmp_path / "s.yaml", content(policies), tmp_path / "run", "--workers", 1, *TURNS)
     assert result.returncode == 2, result.stderr
@@ -169,6 +171,8 @@ def test_a_policy_that_fails_to_load_in_its_turn_costs_the_others_nothing(tmp_pa
     with Store.read(tmp_path / "run") as store:
         ended = {(known.cell.policy, known.outcome) for known in store.cells()}
         assert {attempt["kind"] for attempt in store.attempts()} == {"policy load"}
+    shown = wambench("runs", "show", tmp_path / "run").out
+    assert "infrastructure (policy load), 4 times; last: policy 'p2' fails to load" in shown
     assert ended == {("p0", "failure"), ("p1", "failure"), ("p2", None), ("p3", "failure")}
 
 
@@ -237,7 +241,7 @@ def test_no_short_folder_at_all_is_said_with_the_remedy(monkeypatch: pytest.Monk
 
 @pytest.mark.usefixtures("placed")
 def test_a_sweep_of_nothing_but_policy_errors_is_no_success(
-    tmp_path: Path, install: Install, swept: CommandLine
+    tmp_path: Path, install: Install, swept: CommandLine, wambench: CommandLine
 ) -> None:
     raises = POLICIES.replace("time.sleep(self.seconds)", "raise KeyError('norm_stats')")
     install("other", {"raising.py": raises}, {plugins.POLICIES: {"raising": "raising:Base"}})
@@ -245,3 +249,5 @@ def test_a_sweep_of_nothing_but_policy_errors_is_no_success(
     assert ended.code == 2
     last = ended.err.strip().splitlines()[-1]
     assert "policy 'raising' broke its contract in all 4 episodes on toy" in last
+    shown = wambench("runs", "show", tmp_path / "run").out
+    assert "policy error of raising, 4 episodes: policy raised KeyError: 'norm_stats'" in shown

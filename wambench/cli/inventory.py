@@ -12,7 +12,9 @@ import typer
 from wambench.cli.output import Json, print_json, print_table
 from wambench.cli.runs import RunFolder
 from wambench.errors import UserError
-from wambench.store import STORE_NAME, Count, Store, counts
+from wambench.store import STORE_NAME, Count, Store, counts, faults, troubles
+
+LATEST = 50  # infrastructure failures among which the last message of each kind is looked for
 
 app = typer.Typer(
     name="runs",
@@ -67,7 +69,7 @@ def show(run: RunFolder, json: Json = False) -> None:
     """
     with Store.read(run) as store:
         passport, invocations, stopping = store.passport(), store.invocations(), store.stopping()
-        cells = counts(store)
+        cells, wrong = counts(store), _wrong(store)
     about = _summary(cells, invocations)
     ended: dict[str, Counter[str]] = {}
     for count in cells:
@@ -82,7 +84,7 @@ def show(run: RunFolder, json: Json = False) -> None:
         )
         print_json(
             {"run": str(run), **about, "outcomes": rows, "passport": content, "stopping": rule,
-             "invocations": [dict(row) for row in invocations]}
+             "wrong": wrong, "invocations": [dict(row) for row in invocations]}
         )  # fmt: skip
         return
     if rows:
@@ -92,6 +94,8 @@ def show(run: RunFolder, json: Json = False) -> None:
         print(f"{run}: no cells yet")
     for label, left in stopping.left.items() if stopping else ():
         print(f"{label} ended early, after {left.rounds} rounds: {left.why}")
+    for line in wrong:
+        print(line)
     if passport is None:
         print("no passport: no sweep got as far as opening a simulator")
         return
@@ -102,6 +106,19 @@ def show(run: RunFolder, json: Json = False) -> None:
         print(f"  {name}: {passport.info.get(name, 'not recorded')}")
     for row in invocations:
         print(f"  {row['started_at']}: {row['command'] or 'not recorded'}: {row['ended']}")
+
+
+def _wrong(store: Store) -> list[str]:
+    """What broke, one line each: contracts by policies, and the machinery."""
+    lines = [
+        f"policy error of {fault.policy}, {fault.episodes} episodes: {fault.fault}"
+        for fault in faults(store)
+    ]
+    latest = {attempt["kind"]: attempt["message"] for attempt in store.attempts(LATEST)}
+    for trouble in troubles(store):
+        last = f"; last: {latest[trouble.kind]}" if trouble.kind in latest else ""
+        lines.append(f"infrastructure ({trouble.kind}), {trouble.failures} times{last}")
+    return lines
 
 
 def summary(run: Path) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class Sizing:
                 "what": label,
                 "processes": load.replicas or 1,
                 "memory_mb": load.memory_mb,
-                "gpus": load.gpus,
+                "gpus": int(load.gpus) if load.gpus == int(load.gpus) else load.gpus,
                 "turn": turn[label],
             }
             for label, load in self.loads.items()
