@@ -225,6 +225,8 @@ def test_simulators_of_a_cluster_leave_room_for_the_largest_policy() -> None:
     assert found.workers == 4 and found.room().memory_mb == [200, 200]
     with pytest.raises(UserError, match=r"'random' needs 150 MiB, which no node has beside 8 sim"):
         size(plan, 8, nodes)
+    with pytest.raises(UserError, match="no node has a core and 100 MiB for one simulator"):
+        size(plan, None, [Node(0, 400, 0), Node(0, 400, 0)])
 
 
 @pytest.mark.usefixtures("toy")

@@ -144,6 +144,11 @@ def size(
         fit = (nodes[0].memory_mb - largest) // each
     else:
         fit = sum(min(node.cores, node.memory_mb // each) for node in nodes)
+    if fit < 1 or not any(node.cores for node in nodes):
+        raise UserError(
+            f"no node has a core and {each} MiB for one simulator; give Ray's nodes --num-cpus and "
+            "more memory"
+        )
     if workers is not None and workers > fit:
         need = RESERVE_MB + largest + workers * each
         raise UserError(
