@@ -155,7 +155,7 @@ def test_turns_and_replicas_change_nothing(tmp_path: Path, swept: CommandLine) -
             tmp_path / "turns.yaml", content(policies), tmp_path / "turns", "--workers", 1, *TURNS
         )
     assert result.returncode == 0, result.stderr
-    assert most[0] <= before[0] + 3, "one of them may be ending"
+    assert most[0] < before[0] + 7, "some of them may be ending"
     assert episodes_csv(tmp_path / "turns") == episodes_csv(all_at_once)
 
 

@@ -152,3 +152,32 @@ def test_runs_of_two_arithmetics_are_not_mixed_in_silence(
     with Store.read(one) as store:
         assert store.episodes() == 4
         assert any("rounds are of 2 arithmetics" in line for line in read_report(store).notices)
+
+
+DIES = ROUNDS.replace("return [np.full", "os._exit(3); return [np.full")
+HANGS = ROUNDS.replace("import os", "import os, time").replace(
+    "return [np.full", "time.sleep(9999); return [np.full"
+)
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_policy_that_dies_or_hangs_when_asked_stops_nobody_else(
+    install: Install, tmp_path: Path
+) -> None:
+    """It is what an episode would find as well, and must not be what keeps the others waiting."""
+    install(
+        "hard", {"dies.py": DIES, "hangs.py": HANGS},
+        {plugins.POLICIES: {"dies": "dies:Rounds", "hangs": "hangs:Rounds"}},
+    )  # fmt: skip
+    path, run = tmp_path / "s.yaml", tmp_path / "run"
+    path.write_text(yaml.safe_dump({
+        "policies": ["dies", "hangs", "expert"], "suites": {"toy": [0]}, "init_states": [0],
+    }))  # fmt: skip
+    ended = wambench("sweep", path, "--out", run, "--stall-seconds", "5", "--attempts", "1")
+    assert ended.returncode == 2 and "2 cells failed by infrastructure" in ended.stderr
+    with Store.read(run) as store:
+        assert {k.cell.policy: k.outcome for k in store.cells()} == {
+            "dies": None, "hangs": None, "expert": "success",
+        }  # fmt: skip
+        kinds = {attempt["kind"] for attempt in store.attempts()}
+    assert kinds == {"policy process", "policy stalled"}

@@ -141,8 +141,13 @@ class PolicyActor:
         """Answer as soon as there is a process."""
         return True
 
-    async def ready(self) -> Arithmetic | None:
-        """Answer once the policy is loaded, with how it computes; see :func:`arithmetic_of`."""
+    async def ready(self) -> bool:
+        """Answer once the policy is loaded."""
+        await self._in_thread(self._loaded)
+        return True
+
+    async def arithmetic(self) -> Arithmetic | None:
+        """Say how the policy computes; see :func:`arithmetic_of`."""
         return await self._in_thread(lambda: arithmetic_of(self._loaded()))
 
     async def reset(self, start: EpisodeStart) -> Answer:

@@ -47,12 +47,11 @@ def _numbers(value: object) -> list[object]:
     return out
 
 
-def _only_numbers(value: object) -> list[object]:
-    """What :func:`_numbers` makes, without text that is none."""
-    items = _numbers(value)
-    if any(isinstance(item, str) for item in items):
+def _number(value: object) -> object:
+    """Text is none, though it may look like one: 1:30."""
+    if isinstance(value, str):
         raise ValueError("write numbers, a range such as 0-19, or a list of these")
-    return items
+    return value
 
 
 def _tasks(value: object) -> list[object]:
@@ -70,7 +69,8 @@ def _entry(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-Numbers = Annotated[list[Annotated[int, Field(ge=0, strict=True)]], BeforeValidator(_only_numbers)]
+Number = Annotated[int, Field(ge=0, strict=True), BeforeValidator(_number)]
+Numbers = Annotated[list[Number], BeforeValidator(_numbers)]
 
 
 class _Strict(BaseModel):

@@ -96,7 +96,9 @@ class Loop:
         self._pool = Pool(
             self._sizing.workers, self._plan.protocol.rendering, options.stall_seconds
         )
-        self._residents = Residents(self._sizing.loads, self._sizing.room(), self._start_policy)
+        self._residents = Residents(
+            self._sizing.loads, self._sizing.room(), self._start_policy, options.stall_seconds
+        )
         self._load_first()
         if not self._passport_done:
             probes = self._probe_suites()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import ray
@@ -17,12 +18,17 @@ from wambench.sweep.sizing import Load, Room
 
 @dataclass(eq=False)
 class Replica:
-    """One process of a policy. ``born``: it has a place; ``ready``: the policy is loaded."""
+    """One process of a policy.
+
+    ``born``: it has a place; ``loaded``: so is the policy; ``ready``: it has said how it computes.
+    """
 
     actor: Any
     node: int
     born: bool = False
+    loaded: bool = False
     ready: bool = False
+    since: float = 0.0  # it was loaded
     running: int = 0  # cells
     pending: Any = None  # the reference that tells the next
 
@@ -50,10 +56,21 @@ class Arrival:
 
 
 class Residents:
-    """Policies in the ``room`` there is; ``make`` starts the process of one, by label."""
+    """Policies in the ``room`` there is; ``make`` starts the process of one, by label.
 
-    def __init__(self, loads: Mapping[str, Load], room: Room, make: Callable[[str], Any]) -> None:
+    One that does not say within ``stall_seconds`` how it computes, or dies of being asked, is
+    taken as it is: its episodes will tell.
+    """
+
+    def __init__(
+        self,
+        loads: Mapping[str, Load],
+        room: Room,
+        make: Callable[[str], Any],
+        stall_seconds: float,
+    ) -> None:
         self._loads, self._room, self._make = loads, room, make
+        self._stall_seconds = stall_seconds
         self._here: dict[str, Resident] = {}
 
     @property
@@ -78,8 +95,10 @@ class Residents:
                 if not replica.born:
                     need = f" with {resident.load.gpus:g} GPU" if resident.load.gpus else ""
                     found.append(f"a process{need} for policy {label!r}")
-                elif not replica.ready:
+                elif not replica.loaded:
                     found.append(f"policy {label!r} to load")
+                elif not replica.ready:
+                    found.append(f"policy {label!r} to answer what all are asked")
         return found
 
     def fill(self, wanted: Sequence[str]) -> None:
@@ -101,22 +120,41 @@ class Residents:
         """What has been loaded, or failed to, since the last time; never waits."""
         arrivals = []
         for label, resident in list(self._here.items()):
-            for replica in list(resident.replicas):
-                if replica.ready or not ray.wait([replica.pending], timeout=0)[0]:
+            for replica in resident.replicas:
+                if replica.ready:
                     continue
                 try:
-                    answer = ray.get(replica.pending)
+                    arrived = self._advance(label, replica)
                 except (ray.exceptions.RayTaskError, ray.exceptions.RayActorError) as error:
                     self.drop(label)
                     arrivals.append(Arrival(label, error=error))
                     break
-                if replica.born:
-                    replica.ready = True
-                    arrivals.append(Arrival(label, answer))
-                else:
-                    replica.born = True
-                    replica.pending = replica.actor.ready.remote()
+                if arrived is not None:
+                    arrivals.append(arrived)
         return arrivals
+
+    def _advance(self, label: str, replica: Replica) -> Arrival | None:
+        """Take a process as far as it has come; raises what Ray says of one that cannot load."""
+        answered = bool(ray.wait([replica.pending], timeout=0)[0])
+        if replica.loaded:
+            if answered:
+                replica.ready = True
+                try:
+                    return Arrival(label, ray.get(replica.pending))
+                except (ray.exceptions.RayTaskError, ray.exceptions.RayActorError):
+                    return Arrival(label)
+            if monotonic() - replica.since > self._stall_seconds:
+                replica.ready = True
+                self.restart(replica)
+                return Arrival(label)
+        elif answered:
+            ray.get(replica.pending)
+            if replica.born:
+                replica.loaded, replica.since = True, monotonic()
+                replica.pending = replica.actor.arithmetic.remote()
+            else:
+                replica.born, replica.pending = True, replica.actor.ready.remote()
+        return None
 
     def begin(self, label: str) -> Replica:
         """The process that takes the next cell: the one with the fewest."""
