@@ -77,7 +77,7 @@ def collect(store: Store) -> Tables:
         learning=curves(asked, conditions, choices),
         effort=[_effort_row(label, took.get(label, Effort())) for label in order],
         taxonomy=taxonomy(store),
-        trouble=[TroubleRow(*one) for one in troubles(store)],
+        trouble=[TroubleRow(*one[:4]) for one in troubles(store)],
         latest_trouble=_latest_trouble(store),
         faults=_fault_rows(store),
         passport=passport,

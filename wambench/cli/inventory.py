@@ -14,8 +14,6 @@ from wambench.cli.runs import RunFolder
 from wambench.errors import UserError
 from wambench.store import STORE_NAME, Count, Store, counts, faults, troubles
 
-LATEST = 50  # infrastructure failures among which the last message of each kind is looked for
-
 app = typer.Typer(
     name="runs",
     help="List run directories, or show one.",
@@ -114,10 +112,10 @@ def _wrong(store: Store) -> list[str]:
         f"policy error of {fault.policy}, {fault.episodes} episodes: {fault.fault}"
         for fault in faults(store)
     ]
-    latest = {attempt["kind"]: attempt["message"] for attempt in store.attempts(LATEST)}
-    for trouble in troubles(store):
-        last = f"; last: {latest[trouble.kind]}" if trouble.kind in latest else ""
-        lines.append(f"infrastructure ({trouble.kind}), {trouble.failures} times{last}")
+    lines += [
+        f"infrastructure ({trouble.kind}), {trouble.failures} times; last: {trouble.last}"
+        for trouble in troubles(store)
+    ]
     return lines
 
 

@@ -36,12 +36,16 @@ class Spent(NamedTuple):
 
 
 class Trouble(NamedTuple):
-    """One kind of infrastructure failure; ``recovered``: cells that have an episode by now."""
+    """One kind of infrastructure failure.
+
+    ``recovered``: cells that have an episode by now; ``last``: what was said of the latest.
+    """
 
     kind: str
     failures: int
     cells: int
     recovered: int
+    last: str
 
 
 class Fault(NamedTuple):
@@ -88,11 +92,13 @@ def troubles(store: Store) -> Sequence[Trouble]:
     """Infrastructure failures by kind."""
     rows = store.connection.execute(
         "SELECT kind, count(*), count(DISTINCT attempts.cell_key), "
-        "count(DISTINCT CASE WHEN current THEN episodes.cell_key END) FROM attempts "
+        "count(DISTINCT CASE WHEN current THEN episodes.cell_key END), "
+        # Beside max(), SQLite takes a bare column from the row that has the maximum.
+        "message, max(attempts.id) FROM attempts "
         "LEFT JOIN cells ON key = attempts.cell_key "
         "LEFT JOIN episodes ON episodes.cell_key = key GROUP BY kind ORDER BY kind"
     )
-    return [Trouble(*row) for row in rows]
+    return [Trouble._make(row[:5]) for row in rows]
 
 
 def faults(store: Store) -> Sequence[Fault]:
