@@ -129,8 +129,9 @@ class Dies(Policy):
     def act(self, observations):
         return [self.chunk(seen) for seen in observations]
     def chunk(self, seen):
-        if os.path.exists(os.environ["DEADLY"]) and seen.instruction == "go right":
-            os.unlink(os.environ["DEADLY"])
+        deadly = os.environ.get("DEADLY", "")  # other sweeps run in processes without it
+        if os.path.exists(deadly) and seen.instruction == "go right":
+            os.unlink(deadly)
             os._exit(3)
         return np.zeros((4, 2))
 """
