@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: setup sweep audit audit-gpu attention reproduce-nano test test-slow test-sample test-full bench check golden clean
+.PHONY: setup sweep audit audit-gpu gpu-check attention reproduce-nano test test-slow test-sample test-full bench check golden clean
 
 setup: $(STAMP)
 
@@ -44,6 +44,10 @@ audit-gpu: setup
 	$(BIN)/wambench audit latency $(PUBLISHED) --quick --geometry libero
 	$(BIN)/wambench audit latency $(PUBLISHED) --quick --geometry libero --mode graph
 	$(BIN)/wambench audit page --out runs/audit
+
+# What a sweep does on a GPU: graphs against eager, decisions a second (10 minutes; then audit-gpu).
+gpu-check: setup
+	$(BIN)/python -m tests.gpu_check
 
 attention: setup
 	$(BIN)/wambench attention $(addprefix --policy ,$(NANO)) --suite libero_object --suite libero_spatial \

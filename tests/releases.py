@@ -182,7 +182,8 @@ def _oft(folder: Path) -> Release:
         parts.setdefault(part, {})[rest] = tensor.clone()
     _tokenizer(folder, chat=False)
     write_safetensors(folder / "model.safetensors", parts.pop("vla"), {})
-    for part, tensors in parts.items():
+    for part, tensors in parts.items():  # as DDP saves them
+        tensors = {f"module.{name}": tensor for name, tensor in tensors.items()}
         torch.save(tensors, folder / f"{part}--1000_checkpoint.pt")
     fields = {name: _numbers(7, seed) for seed, name in enumerate(("mean", "std", "q01", "q99"))}
     proprio = {name: _numbers(8, seed) for seed, name in enumerate(("mean", "std", "q01", "q99"))}

@@ -27,6 +27,7 @@ from baselines.core.checkpoints.loading import load_into
 from baselines.core.checkpoints.mapping import to_file, to_model
 from baselines.core.checkpoints.reading import read_checkpoint
 from baselines.core.checkpoints.statistics import read_statistics, statistics_path
+from baselines.core.checkpoints.wrappers import unwrapped
 from baselines.core.checkpoints.writing import write_released, write_safetensors
 from wambench import UserError
 
@@ -511,6 +512,49 @@ def test_another_size(tmp_path: Path) -> None:
     refused(path, "another size of this model", "is [48, 24], not [32, 16]")
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda content: {"module": content["mot"]},  # not all: nothing to take off
+        lambda content: {f"module.{k}": v for k, v in content.items()},
+        lambda content: content | {"mot": {f"module.{k}": v for k, v in content["mot"].items()}},
+        lambda content: content | {"mot": {"_orig_mod": content["mot"]}},
+        lambda content: {f"module._orig_mod.{k}": v for k, v in content.items()},
+        lambda content: (
+            content
+            | {
+                "mot": {
+                    k.replace("video.", "video._orig_mod."): v for k, v in content["mot"].items()
+                }
+            }
+        ),
+    ],
+)
+def test_names_of_training_wrappers_come_off(tmp_path: Path, wrap: Any) -> None:
+    content = released()
+    plain = _flat(content)
+    torch.save(wrap(content), tmp_path / "model.pt")
+    found = set(read_checkpoint(tmp_path / "model.pt").tensors)
+    if "module" in wrap(content):
+        assert found == {name.removeprefix("mot.") for name in plain if name.startswith("mot.")}
+    else:
+        assert found == plain
+
+
+def _flat(content: Content) -> set[str]:
+    """Names of the tensors of a released file."""
+    return {
+        f"{top}.{name}" for top, part in content.items() if isinstance(part, dict) for name in part
+    }
+
+
+def test_names_that_would_coincide_stay() -> None:
+    one = torch.zeros(1)
+    assert set(unwrapped({"a.x": one, "_orig_mod.a.x": one})) == {"a.x", "_orig_mod.a.x"}
+    assert set(unwrapped({"module.x": one, "y": one})) == {"module.x", "y"}
+    assert set(unwrapped({"module.module.x": one})) == {"x"}
+
+
 def test_the_old_name_of_the_weights(tmp_path: Path) -> None:
     edit: Edit = lambda content: content.update(dit=content.pop("mot"))  # noqa: E731
     refused_content(tmp_path, edit, "'dit'", "'mot'")
@@ -645,6 +689,10 @@ def test_a_folder_of_shards_is_one_checkpoint(tmp_path: Path) -> None:
 def test_a_folder_of_one_file_needs_no_index(tmp_path: Path, flat: Path) -> None:
     assert read_checkpoint(tmp_path).verified == "content hash"
     assert read_checkpoint(tmp_path).files == (flat,)
+    (tmp_path / f"._{flat.name}").write_bytes(b"\x00\x05\x16\x07 what macOS leaves")
+    assert read_checkpoint(tmp_path).files == (flat,)
+    flat.unlink()
+    refused(tmp_path, "is a folder without safetensors; name a file")
 
 
 def test_shards_that_do_not_fit_together(tmp_path: Path) -> None:
@@ -850,7 +898,7 @@ def test_file_hash_follows_the_content(tmp_path: Path) -> None:
     assert file_hash(path) == first
     path.write_bytes(b"abcd")
     assert file_hash(path) != first
-    with pytest.raises(UserError, match="cannot be read: No such file"):
+    with pytest.raises(UserError, match="does not exist; check the path"):
         file_hash(tmp_path / "nothing")
 
 

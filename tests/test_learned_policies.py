@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from baselines.core.build import on_meta, parameter_count
-from baselines.core.checkpoints.folders import local_path
+from baselines.core.checkpoints.folders import missing
 from baselines.core.checkpoints.writing import write_safetensors
 from baselines.core.robots import LIBERO, opening_to_libero, relative_to_state
+from baselines.core.source import ASIDE, source_hash
 from baselines.imagewam.loading import fill_editor
 from baselines.nano.config import NANO
 from baselines.videowam.loading import fill_video
@@ -22,6 +23,7 @@ from tests.golden_data import gap
 from tests.releases import MAKERS, Release, observation, release
 from wambench import UserError, plugins
 from wambench.contract import checked_chunk, mismatches
+from wambench.profile.latency.graphs import CannotCapture
 from wambench.profile.observations import observations
 from wambench.protocols import protocol
 
@@ -314,14 +316,89 @@ def test_base_weights_start_a_training(tmp_path: Path) -> None:
         assert all(p.is_meta for p in target.proprio_encoder.parameters())
 
 
-def test_a_path_that_is_neither_here_nor_on_the_hub_is_named(
+def test_a_model_of_the_hub_is_to_be_fetched_first(tiny: Release, tmp_path: Path) -> None:
+    policy = tiny.policy(checkpoint=Path("nobody/nothing/vae"))
+    with pytest.raises(UserError, match="'hf download nobody/nothing --local-dir DIR'") as caught:
+        policy.fingerprint()
+    assert "\n" not in str(caught.value)
+    for file in ("model.pt", "/nobody/nothing", "../nobody/nothing", "runs/model.pt"):
+        assert "check the path" in missing(Path(file))
+
+
+def test_threads_are_those_that_were_asked_for(tiny: Release) -> None:
+    before = torch.get_num_threads()
+    try:
+        for threads in (2, 1):
+            loaded(tiny, threads=threads)
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_graphs_are_refused_without_a_gpu(tiny: Release) -> None:
+    with pytest.raises(UserError, match=r"mode graph needs a GPU, and device is cpu here; leave"):
+        tiny.policy(mode="graph")
+
+
+def test_graphs_are_what_acts(tiny: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under a capture that only repeats the run, in place of CUDA's."""
+    captures = []
+
+    def capture(run: Any) -> Any:
+        captures.append(run)
+        run()
+        return run
+
+    eager = loaded(tiny)
+    expected = eager.act(seen(tiny)[:1])[0]
+    policy = tiny.policy()
+    policy.options = policy.options.model_copy(update={"mode": "graph"})
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: True)
+    monkeypatch.setattr("wambench.profile.latency.graphs.cuda_capture", capture)
+    policy.load()
+    assert np.array_equal(policy.act(seen(tiny)[:1])[0], expected)
+    made = len(captures)
+    assert made >= 2, "text, and what follows"
+    assert np.array_equal(policy.act(seen(tiny)[:1])[0], expected)
+    assert len(captures) == made, "the same shapes are not captured again"
+
+
+def test_a_stage_that_cannot_be_captured_is_no_silent_eager_one(
+    tiny: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def capture(run: Any) -> Any:
+        raise CannotCapture("operation not permitted when stream is capturing")
+
+    policy = tiny.policy()
+    policy.options = policy.options.model_copy(update={"mode": "graph"})
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: True)
+    monkeypatch.setattr("wambench.profile.latency.graphs.cuda_capture", capture)
+    policy.load()
+    with pytest.raises(RuntimeError, match=r"mode graph: stage \w+ cannot be captured: operation"):
+        policy.act(seen(tiny)[:1])
+
+
+def test_what_only_reads_tells_or_trains_makes_no_other_cell(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    assert local_path(tmp_path) == tmp_path
-    with pytest.raises(UserError, match="nobody/nothing/vae") as caught:
-        local_path(Path("nobody/nothing/vae"))
-    assert "\n" not in str(caught.value)
+    package = tmp_path / "made_up_family"
+    (package / "checkpoints").mkdir(parents=True)
+    for file in ("__init__.py", "model.py", "checkpoints/reading.py", "loss.py", "cost.py"):
+        (package / file).write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def found() -> str:
+        source_hash.cache_clear()
+        return source_hash("made_up_family")
+
+    first = found()
+    for file in ("checkpoints/reading.py", "loss.py", "cost.py"):
+        (package / file).write_text("# a mended message")
+        assert found() == first, file
+    (package / "model.py").write_text("# another model")
+    assert found() != first
+    root = Path(__file__).parents[1] / "baselines"
+    assert {file.name for file in root.rglob("*.py")} >= ASIDE, "a name that no file has"
 
 
 def _folder(path: Path) -> Path:

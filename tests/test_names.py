@@ -13,6 +13,7 @@ import pytest
 from analysis.writing import latex
 from tests.records import make_cell
 from wambench.naming import file_name
+from wambench.profile.latency.records import record_file
 from wambench.video import film_name, write_film
 
 LABELS = [
@@ -41,6 +42,13 @@ def test_files_of_different_labels_are_different_anywhere() -> None:
         assert name.isascii() and not set(name) & set('/\\:*?"<>| ') and len(name) < 100
         assert not name.startswith((".", "-"))
     assert file_name("nano-pi0") == "nano-pi0", "plain ones are their own"
+
+
+def test_records_of_different_labels_do_not_meet(tmp_path: Path) -> None:
+    files = [record_file(tmp_path, label) for label in [*LABELS, "pi0+tag=x/y", "pi0+tag=x_y"]]
+    assert len({file.name.lower() for file in files}) == len(LABELS) + 2
+    assert all(file.parent == tmp_path and len(file.name) < 100 for file in files)
+    assert record_file(tmp_path, "pi0+steps=5+quick").name == "pi0+steps=5+quick.json"
 
 
 def test_latex_tells_letters_apart() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-PLAIN = re.compile(r"[a-z0-9][a-z0-9._+-]{0,79}", re.ASCII)
+PLAIN = re.compile(r"[a-z0-9][a-z0-9._+=-]{0,79}", re.ASCII)
 
 
 def file_name(label: str) -> str:
@@ -16,6 +16,6 @@ def file_name(label: str) -> str:
     """
     if PLAIN.fullmatch(label):
         return label
-    readable = re.sub(r"[^A-Za-z0-9._+-]+", "_", label)[:40].strip("._-")
+    readable = re.sub(r"[^A-Za-z0-9._+=-]+", "_", label)[:40].strip("._-")
     digest = hashlib.blake2b(label.encode(), digest_size=3).hexdigest()
     return f"{readable}_{digest}" if readable else digest

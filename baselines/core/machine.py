@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
+from wambench.sweep.machine import total_mb
 
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 
@@ -15,5 +15,5 @@ def has_gpu() -> bool:
 
 
 def memory_gb() -> float:
-    """Memory of this machine in 10^9 bytes."""
-    return psutil.virtual_memory().total / 1e9
+    """Memory that this process may have in 10^9 bytes."""
+    return total_mb() * 2**20 / 1e9

@@ -39,6 +39,16 @@ class RunOptions(Frozen):
     )
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    mode: Literal["eager", "graph"] = Field(
+        default="eager",
+        description="graph: the stages are captured as CUDA graphs, once for each shape, and "
+        "replayed; needs a GPU",
+    )
+    threads: PositiveInt = Field(
+        default=1,
+        description="of torch on a CPU. Sums over more threads have another order, so a policy "
+        "with two is another one, as with any option",
+    )
     noise_seed: int | None = Field(
         default=42,
         description="what the action starts from: a fixed seed at every replan, as the released "

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,11 +17,13 @@ from baselines.core.card import Card, changed
 from baselines.core.labels import Labels, View, Watch
 from baselines.core.machine import has_gpu, memory_gb
 from baselines.core.options import RunOptions
+from baselines.core.source import source_hash
 from baselines.core.tokens import Tokenize
 from wambench import Needs, Observation, Policy, PolicySpec, UserError
 from wambench.attention import Attention
 from wambench.contract import Frozen
 from wambench.inference import Inference, Program, Variant
+from wambench.profile.latency.modes import Executed, execute
 from wambench.profile.observations import INSTRUCTION
 
 if TYPE_CHECKING:  # a listing must not import torch
@@ -54,6 +54,11 @@ class LearnedPolicy(Policy):
         card = changed(card, options)
         self.card, self.options = card, options
         on_gpu = options.device == "cuda" or (options.device == "auto" and has_gpu())
+        if options.mode == "graph" and not on_gpu:
+            raise UserError(
+                f"policy {card.name!r}: mode graph needs a GPU, and device is {options.device} "
+                "here; leave mode out, or set device: cuda for a node that has one"
+            )
         self.spec = PolicySpec(
             paradigm=card.paradigm,
             track="published",
@@ -71,6 +76,7 @@ class LearnedPolicy(Policy):
         self.watch = Watch()
         self._texts: dict[str, Any] = {}
         self._ready: Ready | None = None
+        self._executed = Executed(())
 
     @abstractmethod
     def savings(self) -> Frozen:
@@ -171,7 +177,7 @@ class LearnedPolicy(Policy):
         out["code"] = source_hash("baselines.core", self.card.package)
         out["device"] = "cuda" if self.spec.num_gpus else "cpu"
         if self.options.weights == "random":
-            return out
+            return out | {"weights": f"random, seed {self.options.weights_seed}"}
         from baselines.core.checkpoints.hashing import path_hash
 
         named: dict[str, Path] = {}
@@ -195,6 +201,8 @@ class LearnedPolicy(Policy):
 
         from baselines.core.build import fill_random
 
+        if not self.spec.num_gpus:
+            torch.set_num_threads(self.options.threads)
         dtype = getattr(torch, self.options.dtype)
         device = torch.device("cuda" if self.spec.num_gpus else "cpu")
         model = self.build()
@@ -203,6 +211,7 @@ class LearnedPolicy(Policy):
         else:
             self.fill(model, dtype)
         self._ready = self._made_ready(model.to(device), device, self.statistics())
+        self._executed = execute(self.inference("loaded"), self.options.mode)
 
     def _made_ready(
         self, model: nn.Module, device: torch.device, statistics: Statistics | None
@@ -307,17 +316,6 @@ class LearnedPolicy(Policy):
             if keeps_text and not is_known:
                 for row, name in enumerate(names):
                     self._texts[name] = self.keep_text(state, row)
+        for stage, reason in self._executed.refused().items():
+            raise RuntimeError(f"mode graph: stage {stage} cannot be captured: {reason}")
         return ready.prepare.commands(state.action, observations)
-
-
-@functools.cache
-def source_hash(*packages: str) -> str:
-    """Hash of all Python files of some packages, found without importing them."""
-    digest = hashlib.blake2b(digest_size=16)
-    for package in packages:
-        spec = find_spec(package)
-        folders = spec.submodule_search_locations if spec else None
-        for folder in folders or ():
-            for file in sorted(Path(folder).rglob("*.py")):
-                digest.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
-    return digest.hexdigest()

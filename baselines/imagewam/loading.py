@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from baselines.core.checkpoints.folders import identity, local_path
+from baselines.core.checkpoints.folders import identity
 from baselines.core.checkpoints.loading import fill_from, load_into
 from baselines.core.checkpoints.reading import read_checkpoint
 from baselines.imagewam.layout import layout
@@ -27,9 +27,8 @@ def fill_model(
         text_encoder: transformers folder of Qwen3.
         dtype: of all weights.
     """
-    load_into(model.trained(), local_path(checkpoint), layout(model.config), dtype)
+    load_into(model.trained(), checkpoint, layout(model.config), dtype)
     if model.image_encoder is not None and model.config.vae is not None:
-        vae = local_path(vae)
         released = vae_layout(model.config.vae, ours="vae.")
         names = identity(model.image_encoder, drop="vae.") if vae.is_dir() else released
         load_into(model.image_encoder, vae, names, dtype)
@@ -39,7 +38,7 @@ def fill_model(
 
 def fill_text_encoder(encoder: nn.Module, folder: Path, dtype: torch.dtype) -> None:
     """Fill Qwen3; a head that only repeats the tied embeddings is left where it is."""
-    file = read_checkpoint(local_path(folder))
+    file = read_checkpoint(folder)
     names = identity(encoder)
     ours = {entry.file for entry in names}
     file = file.without("lm_head.weight") if "lm_head.weight" not in ours else file
@@ -48,4 +47,4 @@ def fill_text_encoder(encoder: nn.Module, folder: Path, dtype: torch.dtype) -> N
 
 def fill_editor(model: ImageWAM, folder: Path, dtype: torch.dtype) -> None:
     """Fill the editor alone from a diffusers folder of FLUX.2, to start training from."""
-    load_into(model.editor, local_path(folder), identity(model.editor), dtype)
+    load_into(model.editor, folder, identity(model.editor), dtype)

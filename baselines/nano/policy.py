@@ -15,8 +15,8 @@ from pydantic import Field
 
 from baselines.core.labels import Labels, View, Watch
 from baselines.core.options import parse
-from baselines.core.policy import source_hash
 from baselines.core.robots import LIBERO, unchanged
+from baselines.core.source import source_hash
 from baselines.nano.conditions import conditions
 from baselines.nano.config import NANO, REPLAN, SIDE, TEXT_LENGTH, NanoConfig
 from baselines.nano.cost import flops

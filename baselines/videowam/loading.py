@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from transformers import UMT5EncoderModel
 
-from baselines.core.checkpoints.folders import identity, local_path
+from baselines.core.checkpoints.folders import identity
 from baselines.core.checkpoints.loading import fill_from, load_into
 from baselines.core.checkpoints.reading import read_checkpoint
 from baselines.videowam.layout import layout
@@ -29,16 +29,16 @@ def fill_model(
         text_encoder: transformers folder of the UMT5 encoder.
         dtype: of all weights.
     """
-    load_into(model.trained(), local_path(checkpoint), layout(model.config), dtype)
+    load_into(model.trained(), checkpoint, layout(model.config), dtype)
     if model.vae is not None:
-        load_into(model.vae, local_path(vae), identity(model.vae), dtype)
+        load_into(model.vae, vae, identity(model.vae), dtype)
     if model.text_encoder is not None:
         fill_text_encoder(model.text_encoder, text_encoder, dtype)
 
 
 def fill_text_encoder(encoder: UMT5EncoderModel, folder: Path, dtype: torch.dtype) -> None:
     """Fill UMT5, whose files may name its one embedding once or twice."""
-    file = read_checkpoint(local_path(folder))
+    file = read_checkpoint(folder)
     for one, other in ((_SHARED, _EMBEDDED), (_EMBEDDED, _SHARED)):
         if one in file.tensors and other not in file.tensors:
             tensors = {**file.tensors, other: file.tensors[one]}
@@ -48,4 +48,4 @@ def fill_text_encoder(encoder: UMT5EncoderModel, folder: Path, dtype: torch.dtyp
 
 def fill_video(model: FastWam, folder: Path, dtype: torch.dtype) -> None:
     """Fill the video DiT alone from a diffusers folder of Wan2.2, to start training from."""
-    load_into(model.video, local_path(folder), identity(model.video), dtype)
+    load_into(model.video, folder, identity(model.video), dtype)

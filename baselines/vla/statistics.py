@@ -43,7 +43,7 @@ def oft_statistics(path: Path, state_dim: int, action_dim: int) -> Statistics:
 
 def _read(path: Path) -> Mapping[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(
             f"{str(path)!r} is missing: it is needed to turn actions into the robot's units; "

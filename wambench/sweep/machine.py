@@ -66,12 +66,18 @@ def available_mb() -> int:
     """Memory that is free for this process in MiB: the machine's, or less by a cgroup's limit."""
     free = psutil.virtual_memory().available
     for folder in _cgroup_folders("memory"):
-        limit = _numbers(folder / "memory.max") or _numbers(folder / "memory.limit_in_bytes")
+        limit = _memory_limit(folder)
         used = _numbers(folder / "memory.current") or _numbers(folder / "memory.usage_in_bytes")
         if limit and used:
             # The page cache counts as used, and makes room when it is needed.
             free = min(free, limit[0] - used[0] + _page_cache(folder))
     return int(free / 2**20)
+
+
+def total_mb() -> int:
+    """Memory that this process may have in MiB: the machine's, or a cgroup's limit of it."""
+    limits = [limit for folder in _cgroup_folders("memory") for limit in _memory_limit(folder)]
+    return int(min([psutil.virtual_memory().total, *limits]) / 2**20)
 
 
 def memory_pressure() -> str:
@@ -119,6 +125,11 @@ def _gpus() -> int:
         return 0
     found = sum(line.startswith("GPU ") for line in run.stdout.splitlines())
     return min(found, len(visible.split(","))) if visible else found
+
+
+def _memory_limit(folder: Path) -> tuple[int, ...]:
+    """Bytes; empty without a limit."""
+    return _numbers(folder / "memory.max") or _numbers(folder / "memory.limit_in_bytes")
 
 
 def _cgroup_folders(controller: str) -> Iterator[Path]:

@@ -114,7 +114,7 @@ class _reported:
 def _read_config(path: Path) -> Mapping[str, Any]:
     """A golden's JSON, with its architecture under "config", or the architecture alone."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise UserError(f"cannot read config {str(path)!r}: {reason}; name a JSON file") from None

@@ -1,4 +1,4 @@
-"""Weights under their own names: folders of diffusers and transformers, here or on the hub."""
+"""Weights under their own names: folders of diffusers and transformers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from torch import nn
 
 from baselines.core.checkpoints.layout import Entry, Layout
-from wambench.errors import UserError, one_line
 
 
 def identity(module: nn.Module, *, drop: str = "", add: str = "") -> Layout:
@@ -16,23 +15,12 @@ def identity(module: nn.Module, *, drop: str = "", add: str = "") -> Layout:
     return tuple(Entry(add + name.removeprefix(drop), (name,)) for name in names)
 
 
-def local_path(path: Path) -> Path:
-    """``path`` if it exists; else, if it reads ``owner/name[/folder…]``, that model from the hub.
-
-    Raises:
-        UserError: neither here nor to be had from the hub.
-    """
-    if path.exists() or path.is_absolute() or len(path.parts) < 2 or path.suffix:
-        return path
-    from huggingface_hub import snapshot_download
-
-    owner, name, *inner = path.parts
-    folder = "/".join([*inner, ""])
-    wanted = [f"{folder}*.safetensors", f"{folder}*.json", f"{folder}*.txt", f"{folder}*.model"]
-    try:
-        return Path(snapshot_download(f"{owner}/{name}", allow_patterns=wanted), *inner)
-    except Exception as error:  # the hub's client raises many kinds, its transport more
-        raise UserError(
-            f"{str(path)!r} is no path here, and the hub does not give it "
-            f"({one_line(error)[:100]}); name a local file or folder"
-        ) from None
+def missing(path: Path) -> str:
+    """What to do about a path that is not there; one that reads ``owner/name`` is the hub's."""
+    if path.is_absolute() or len(path.parts) < 2 or path.suffix or path.parts[0] == "..":
+        return "check the path, or download the file there"
+    model = "/".join(path.parts[:2])
+    return (
+        f"a model of the hub is fetched first ('hf download {model} --local-dir DIR') and then "
+        "named by its folder"
+    )

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from baselines.core.checkpoints.folders import missing
 from wambench.errors import UserError
 
 DIGEST_BYTES = 16
@@ -22,9 +23,10 @@ def file_hash(path: Path) -> str:
     Raises UserError if the file cannot be read.
     """
     try:
-        path = path.resolve()
         found = path.stat()
-        return _hash_of(path, found.st_size, found.st_mtime_ns)
+        return _hash_of(path.resolve(), found.st_size, found.st_mtime_ns)
+    except FileNotFoundError:
+        raise UserError(f"{str(path)!r} does not exist; {missing(path)}") from None
     except OSError as error:
         reason = error.strerror or error
         raise UserError(f"{str(path)!r} cannot be read: {reason}; check the path") from None

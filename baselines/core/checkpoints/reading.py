@@ -10,10 +10,12 @@ from typing import Any
 import torch
 from torch import Size, Tensor
 
+from baselines.core.checkpoints.folders import missing
 from baselines.core.checkpoints.safetensors_files import (
     load_safetensors,
     load_shards,
     looks_like_safetensors,
+    shown,
 )
 from baselines.core.checkpoints.torch_files import (
     AGAIN,
@@ -23,6 +25,7 @@ from baselines.core.checkpoints.torch_files import (
     ZIP_MAGIC,
     load_torch,
 )
+from baselines.core.checkpoints.wrappers import unwrapped
 from wambench.errors import UserError
 
 SKIPPED = "optimizer"
@@ -85,8 +88,7 @@ def read_checkpoint(path: Path) -> CheckpointFile:
             how = "content hash" if verified else ""
             opened = CheckpointFile(path, tensors, _typed(metadata), how, (path,))
     except FileNotFoundError:
-        remedy = "check the path, or download the checkpoint there"
-        raise UserError(f"{str(path)!r} does not exist; {remedy}") from None
+        raise UserError(f"{str(path)!r} does not exist; {missing(path)}") from None
     except RecursionError:
         raise UserError(f"{str(path)!r} nests its entries too deeply; save it flat") from None
     except OSError as error:
@@ -96,8 +98,8 @@ def read_checkpoint(path: Path) -> CheckpointFile:
 
 
 def _read_folder(folder: Path) -> CheckpointFile:
-    if not any(folder.glob("*.safetensors*")):
-        inside = sorted(p.name for p in folder.iterdir() if p.suffix in (".pt", ".pth", ".bin"))
+    if not shown(folder, "*.safetensors*"):
+        inside = [p.name for p in shown(folder, "*") if p.suffix in (".pt", ".pth", ".bin")]
         remedy = f"name the file in it: {', '.join(inside[:3])}" if inside else "name a file"
         raise UserError(f"{str(folder)!r} is a folder without safetensors; {remedy}")
     tensors, metadata, verified, files = load_shards(folder)
@@ -166,6 +168,7 @@ def _typed(metadata: Mapping[str, str]) -> dict[str, Any]:
 def _checked(file: CheckpointFile) -> CheckpointFile:
     if not file.tensors:
         raise UserError(f"{str(file.path)!r} holds no tensors; name a checkpoint with weights")
+    file = replace(file, tensors=unwrapped(file.tensors))
     for key in file.tensors:
         if any(mark in key for mark in LORA_MARKS):
             what = f"is a LoRA checkpoint ({key!r})"

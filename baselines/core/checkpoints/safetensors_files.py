@@ -19,6 +19,11 @@ HEADER_LIMIT = 100_000_000  # the format's own limit
 AGAIN = "download or copy it again"
 
 
+def shown(folder: Path, pattern: str) -> list[Path]:
+    """A folder's files of a pattern, sorted, without hidden ones (macOS leaves ``._name``)."""
+    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+
+
 def looks_like_safetensors(head: bytes) -> bool:
     """Whether a file may be one, by its first bytes: a plausible length, then a JSON object."""
     length = int.from_bytes(head[:LENGTH_BYTES], "little")
@@ -75,7 +80,7 @@ def load_shards(folder: Path) -> tuple[dict[str, Tensor], dict[str, str], bool, 
     """
     index = _index(folder)
     if index is None:
-        single = next(folder.glob("*.safetensors"))
+        (single,) = shown(folder, "*.safetensors")
         return *load_safetensors(single), [single]
     where = _weight_map(index)
     files = [folder / name for name in sorted(set(where.values()))]
@@ -99,8 +104,7 @@ def load_shards(folder: Path) -> tuple[dict[str, Tensor], dict[str, str], bool, 
 
 def _index(folder: Path) -> Path | None:
     """The index of a folder's shards, or None where a single file needs none."""
-    indices = sorted(folder.glob(INDEX))
-    singles = sorted(folder.glob("*.safetensors"))
+    indices, singles = shown(folder, INDEX), shown(folder, "*.safetensors")
     if len(indices) > 1 or (not indices and len(singles) > 1):
         several = ", ".join(path.name for path in (indices or singles)[:3])
         remedy = "name one file, or keep one of them and its index"
@@ -111,7 +115,7 @@ def _index(folder: Path) -> Path | None:
 def _weight_map(index: Path) -> dict[str, str]:
     """Which file of the folder holds each tensor."""
     try:
-        where: dict[str, str] = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        where: dict[str, str] = json.loads(index.read_text(encoding="utf-8-sig"))["weight_map"]
         plain = all(name == Path(name).name for name in where.values())
     except (ValueError, KeyError, TypeError, AttributeError):
         plain = False

@@ -113,7 +113,7 @@ def read_statistics(
         UserError: the file is missing or unreadable, lacks a field, has NaN or other dimensions.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         need = "it is needed to turn actions into the robot's units"
         remedy = "put the one released with the checkpoint beside it"

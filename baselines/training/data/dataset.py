@@ -134,7 +134,7 @@ def _readers(
             LeRobotReader(f, cameras, keys, orientation, opening_gripper=opening_gripper)
             for f in folders
         ]
-    files = [root] if root.is_file() else sorted(root.rglob("*.hdf5"))
+    files = [root] if root.is_file() else sorted(root.rglob("[!.]*.hdf5"))
     if files:
         from baselines.training.data.hdf5 import Hdf5Reader
 

@@ -203,7 +203,7 @@ class LeRobotReader:
         parts = ["chunk_index", "file_index"]
         columns = ["episode_index", "tasks", *(f"data/{part}" for part in parts)]
         columns += [f"videos/{k}/{part}" for k in videos for part in (*parts, "from_timestamp")]
-        for file in sorted((root / "meta" / "episodes").rglob("*.parquet")):
+        for file in sorted((root / "meta" / "episodes").rglob("[!.]*.parquet")):
             for row in _table(file, columns).to_dict("records"):
                 table = info["data_path"].format(**{p: int(row[f"data/{p}"]) for p in parts})
                 places = {}
@@ -274,7 +274,7 @@ def _by_episode(file: Path, columns: Sequence[str]) -> dict[int, pd.DataFrame]:
 
 def _json(file: Path) -> dict[str, Any]:
     with _reading(file):
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
         if not isinstance(content, dict):
             raise ValueError("not an object")
         return content
@@ -282,7 +282,9 @@ def _json(file: Path) -> dict[str, Any]:
 
 def _lines(file: Path) -> list[dict[str, Any]]:
     with _reading(file):
-        return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
+        return [
+            json.loads(line) for line in file.read_text("utf-8-sig").splitlines() if line.strip()
+        ]
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """The released files as data.
 
 A release is one folder: the merged OpenVLA as safetensors, and two files with the action head and
-the projector of proprioception, whose keys begin with ``module.`` (they were saved under DDP).
-Together they are taken as ``{"vla": ..., "action_head": ..., "proprio_projector": ...}`` without
-the tensors of :func:`unread`; nothing here merges them.
+the projector of proprioception, whose keys begin with ``module.`` (they were saved under DDP),
+which the reader takes off. Together they are taken as ``{"vla": ..., "action_head": ...,
+"proprio_projector": ...}`` without the tensors of :func:`unread`; nothing here merges them.
 
 Keys and shapes of the towers equal those of timm 0.9.16's ``vit_large_patch14_reg4_dinov2`` and
 ``vit_so400m_patch14_siglip_224``, and with :func:`unread` the towers, the projector and Llama have
@@ -50,9 +50,9 @@ def layout(config: OFTConfig) -> Layout:
         *_siglip(config.siglip),
         *_same("vla.projector", "projector", [f"fc{i}.{a}" for i in (1, 2, 3) for a in _AFFINE]),
         *_language(config),
-        *_same("action_head.module.model", "action_head", _head_names(config)),
+        *_same("action_head.model", "action_head", _head_names(config)),
         *_same(
-            "proprio_projector.module",
+            "proprio_projector",
             "proprio_projector",
             [f"fc{i}.{a}" for i in (1, 2) for a in _AFFINE],
         ),

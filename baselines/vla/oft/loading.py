@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 
-from baselines.core.checkpoints.folders import local_path
 from baselines.core.checkpoints.loading import fill_from
 from baselines.core.checkpoints.reading import read_checkpoint
 from baselines.vla.oft.layout import layout
@@ -19,7 +18,6 @@ PARTS = ("action_head", "proprio_projector")  # files "<part>--<step>_checkpoint
 
 def fill_model(model: OFT, folder: Path, dtype: torch.dtype) -> None:
     """Fill all of ``model`` (on meta); UserError for a missing or bad file, and then nothing is."""
-    folder = local_path(folder)
     merged = read_checkpoint(folder)
     tensors = {f"vla.{name}": tensor for name, tensor in merged.tensors.items()}
     for part in PARTS:

@@ -77,13 +77,12 @@ class Pi0Policy(LearnedPolicy):
 
     def fill(self, model: Any, dtype: Any) -> None:
         """Fill the model from a file with openpi's or with our own names."""
-        from baselines.core.checkpoints.folders import local_path
         from baselines.core.checkpoints.loading import fill_from
         from baselines.core.checkpoints.reading import read_checkpoint
         from baselines.vla.pi0.layout import layout, published_layout
 
         assert self.options.checkpoint
-        file = read_checkpoint(local_path(self.options.checkpoint))
+        file = read_checkpoint(self.options.checkpoint)
         is_published = any(name.startswith("paligemma_with_expert.") for name in file.tensors)
         names = published_layout if is_published else layout
         fill_from(model, file, names(self.card.architecture), dtype)

@@ -194,7 +194,7 @@ def _check_out(out: Path, look: Look, jobs: Sequence[Job]) -> None:
     """Refuse a folder with files of another look, of other episodes, or of somebody else."""
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {str(out)!r} is a file; name a folder")
-    for file in sorted(out.glob("*/*.hdf5")):
+    for file in sorted(out.glob("*/[!.]*.hdf5")):
         there = _look_of(stored_attributes(file))
         if there is None:
             raise UserError(f"{str(file)!r} was not written by this command; choose another --out")

@@ -110,4 +110,4 @@ def _label(
         parts.append(mode)
     if rules.variant != "full":
         parts.append(rules.variant)
-    return "+".join(part.replace("/", "_") for part in parts)
+    return "+".join(parts)

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from wambench.contract import Frozen
 from wambench.errors import UserError, complaint
 from wambench.inference import StageName
+from wambench.naming import file_name
 from wambench.profile.latency.environment import Device, Environment
 from wambench.profile.latency.protocol import LatencyProtocol, Mode, Scope, Text
 
@@ -230,15 +231,20 @@ class LatencyRecord(Frozen):
         return 1000 / each if each else None
 
     def write(self, folder: Path) -> Path:
-        """Write ``<label>.json``, whole or not at all; one field a line."""
+        """Write the file of the label, whole or not at all; one field a line."""
         content = self.model_dump(mode="json")
         lines = ",\n".join(f" {json.dumps(k)}: {json.dumps(v)}" for k, v in content.items())
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{self.label}.json"
+        path = record_file(folder, self.label)
         part = path.with_suffix(".part")
         part.write_text(f"{{\n{lines}\n}}\n")
         part.replace(path)
         return path
+
+
+def record_file(folder: Path, label: str) -> Path:
+    """Where the record of a label is kept."""
+    return folder / f"{file_name(label)}.json"
 
 
 def read_record(path: Path) -> LatencyRecord:
@@ -264,4 +270,4 @@ def read_records(folder: Path) -> Sequence[LatencyRecord]:
     """Read all records of a folder, by name; UserError for a damaged or foreign file."""
     if not folder.is_dir():
         raise UserError(f"no folder {str(folder)!r}; make records with wambench audit latency")
-    return [read_record(path) for path in sorted(folder.glob("*.json"))]
+    return [read_record(path) for path in sorted(folder.glob("[!.]*.json"))]

@@ -30,6 +30,7 @@ from wambench.profile.latency.records import (
     Times,
     WarmUp,
     read_record,
+    record_file,
 )
 
 FREE_SHARE = 0.75  # of a device's memory that the weights of one group may take
@@ -274,7 +275,7 @@ class Audit:
         """Complete records of the same policies under the same conditions."""
         kept = {}
         for choice in choices:
-            path = self.out / f"{choice.label}.json"
+            path = record_file(self.out, choice.label)
             if path.exists():
                 record = read_record(path)
                 same = (record.identity, record.rules, record.mode, record.device.name) == (
