@@ -64,6 +64,13 @@ def attend(
     groups = q.shape[2] // k.shape[2]
     if groups > 1:  # repeated here, because CUDA's fast kernels do not take groups and a mask
         k, v = k.repeat_interleave(groups, dim=2), v.repeat_interleave(groups, dim=2)
+    if torch.is_autocast_enabled("cpu"):  # whose bf16 kernel takes longer than the float32 one
+        with torch.autocast("cpu", enabled=False):
+            return _softmax(q.float(), k.float(), v.float(), mask)
+    return _softmax(q, k, v, mask)
+
+
+def _softmax(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     out = F.scaled_dot_product_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=mask
     )
@@ -76,6 +83,13 @@ def joined(caches: Sequence[KVCache]) -> KVCache:
         KV(torch.cat([kv.k for kv in layer], dim=1), torch.cat([kv.v for kv in layer], dim=1))
         for layer in zip(*caches, strict=True)
     ]
+
+
+def repeated(cache: KVCache, times: int) -> KVCache:
+    """The cache of a batch in which every sample stands so many times in a row."""
+    if times == 1:
+        return cache
+    return [KV(*(part.repeat_interleave(times, dim=0) for part in kv)) for kv in cache]
 
 
 def tensors(*caches: KVCache | None) -> list[Tensor]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from diffusers.models.transformers.transformer_flux2 import Flux2Transformer2DModel
 from torch import Tensor, nn
 
@@ -48,9 +49,12 @@ def make_editor(config: ImageWAMConfig) -> Flux2Transformer2DModel:
 
 def head_norm(x: Tensor, weight: Tensor) -> Tensor:
     """RMS norm of each head's channels; float32 inside, scaled in the model's dtype as released."""
-    wide = x.float()
-    rate = torch.rsqrt(wide.pow(2).mean(dim=-1, keepdim=True) + NORM_EPS)
-    return (wide * rate).to(x.dtype) * weight
+    return F.rms_norm(x.float(), x.shape[-1:], eps=NORM_EPS).to(x.dtype) * weight
+
+
+def _earlier(past: KVCache | None, record: KVCache | None) -> KV | None:
+    """Of the layer that is about to append to ``record``."""
+    return None if past is None or record is None else past[len(record)]
 
 
 class JointAttention:
@@ -64,6 +68,7 @@ class JointAttention:
         attention_mask: Tensor | None = None,
         image_rotary_emb: Rope | None = None,
         record: KVCache | None = None,
+        past: KVCache | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the image's and the text's update; append this layer's keys and values."""
 
@@ -88,9 +93,10 @@ class JointAttention:
         v = torch.cat([heads(attn.add_v_proj(text)), heads(attn.to_v(image))], dim=1)
         assert image_rotary_emb is not None
         q, k = rotate_pairs(q, image_rotary_emb), rotate_pairs(k, image_rotary_emb)
+        earlier = _earlier(past, record)
         if record is not None:
             record.append(KV(k, v))
-        out = attend(q, k, v, mask=attention_mask).flatten(2)
+        out = attend(q, k, v, earlier, attention_mask).flatten(2)
         length = text.shape[1]
         return attn.to_out[0](out[:, length:]), attn.to_add_out(out[:, :length])
 
@@ -105,6 +111,7 @@ class MergedAttention:
         attention_mask: Tensor | None = None,
         image_rotary_emb: Rope | None = None,
         record: KVCache | None = None,
+        past: KVCache | None = None,
     ) -> Tensor:
         """Return the update of the merged stream; append this layer's keys and values."""
         widths = [3 * attn.inner_dim, attn.mlp_mult_factor * attn.mlp_hidden_dim]
@@ -113,20 +120,21 @@ class MergedAttention:
         assert image_rotary_emb is not None
         q = rotate_pairs(head_norm(q, attn.norm_q.weight), image_rotary_emb)
         k = rotate_pairs(head_norm(k, attn.norm_k.weight), image_rotary_emb)
+        earlier = _earlier(past, record)
         if record is not None:
             record.append(KV(k, v))
-        out = attend(q, k, v, mask=attention_mask).flatten(2)
+        out = attend(q, k, v, earlier, attention_mask).flatten(2)
         return attn.to_out(torch.cat([out, attn.mlp_act_fn(mlp)], dim=-1))
 
 
 @dataclass(frozen=True)
 class Modulation:
-    """What timesteps do to all blocks, shared by their layers: one row for all tokens, or each."""
+    """What timesteps do to all blocks, shared by their layers and tokens."""
 
-    time: Tensor  # [B, hidden], of the target
-    image: Tensor  # [B, 1 or N, 6 * hidden]
+    time: Tensor  # [B, hidden]
+    image: Tensor  # [B, 1, 6 * hidden]
     text: Tensor  # [B, 1, 6 * hidden]
-    merged: Tensor  # [B, 1 or L + N, 3 * hidden]
+    merged: Tensor  # [B, 1, 3 * hidden]
 
 
 def modulate(editor: Flux2Transformer2DModel, t: Tensor) -> Modulation:
@@ -141,24 +149,6 @@ def modulate(editor: Flux2Transformer2DModel, t: Tensor) -> Modulation:
     )
 
 
-def clean_prefix(prefix: Modulation, target: Modulation, text: int, source: int) -> Modulation:
-    """Modulate ``text`` and ``source`` tokens by one timestep, the target behind them by another.
-
-    The masks let nothing of the target into the prefix, so a forward pass then holds the very
-    prefix of inference, which no separate pass has to compute.
-    """
-
-    def rows(first: Tensor, count: int, second: Tensor, rest: int) -> Tensor:
-        return torch.cat([first.expand(-1, count, -1), second.expand(-1, rest, -1)], dim=1)
-
-    return Modulation(
-        time=target.time,
-        image=rows(prefix.image, source, target.image, source),
-        text=prefix.text,
-        merged=rows(prefix.merged, text + source, target.merged, source),
-    )
-
-
 def run_editor(
     editor: Flux2Transformer2DModel,
     context: Tensor,
@@ -167,6 +157,7 @@ def run_editor(
     modulation: Modulation,
     mask: Tensor | None,
     *,
+    past: KVCache | None = None,
     skip_dead: bool = False,
 ) -> tuple[KVCache, Tensor, Tensor]:
     """One forward pass over [context, image].
@@ -177,7 +168,9 @@ def run_editor(
         image: [B, N, image_channels], the tokens of one or more images.
         positions: [L + N, 4] of all tokens, in the model's dtype.
         modulation: of the timestep, see :func:`modulate`.
-        mask: bool [B, 1, L + N or 1, L + N], True: may attend; None: all may.
+        mask: bool [B, 1, L + N or 1, P + L + N], True: may attend; None: all may.
+        past: the cache of P earlier tokens, which all tokens may read; the context may then be
+            empty (L = 0), as it is part of the cache.
         skip_dead: leave out what only the hidden states after the last block need.
 
     Returns:
@@ -187,7 +180,7 @@ def run_editor(
     config: Any = editor.config
     rope = rotary_table(positions, config.axes_dims_rope, config.rope_theta, positions.dtype)
     cache: KVCache = []
-    kwargs = {"attention_mask": mask, "record": cache}
+    kwargs = {"attention_mask": mask, "record": cache, "past": past}
     text, image = editor.context_embedder(context), editor.x_embedder(image)
     for double in editor.transformer_blocks:
         text, image = double(image, text, modulation.image, modulation.text, rope, kwargs)

@@ -30,8 +30,8 @@ class Ema:
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards the model after optimiser step number ``step``, counted from 0."""
         decay = min(self.decay, (1 + step) / (10 + step))
-        for name, parameter in model.named_parameters():
-            self.values[name].lerp_(parameter.detach(), 1 - decay)
+        names, parameters = zip(*model.named_parameters(), strict=True)
+        torch._foreach_lerp_([self.values[name] for name in names], list(parameters), 1 - decay)
 
 
 def write_state(path: Path, content: Mapping[str, Any]) -> None:

@@ -82,6 +82,7 @@ class Trainer:
             lr=recipe.learning_rate,
             betas=recipe.betas,
             weight_decay=recipe.weight_decay,
+            fused=True,
         )
         self.step, self.cpu_seconds = 0, 0.0
         self._resume()
@@ -134,7 +135,7 @@ class Trainer:
         lesson = self._teacher.lesson(self._chunks.batch(0), 0, generator)
         model = make(self.config).to(self.device)
         with counter() as counted:
-            model.losses(lesson, generator).total.backward()
+            model.losses(lesson, generator, self.recipe.action_draws).total.backward()
         return counted.get_total_flops()
 
     def averaged(self) -> NanoModel:
@@ -188,7 +189,7 @@ class Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
-            losses = self.model.losses(lesson, generator)
+            losses = self.model.losses(lesson, generator, recipe.action_draws)
         self._optimiser.zero_grad(set_to_none=True)
         losses.total.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from baselines.core.attention import KVCache, tokens
+from baselines.core.attention import KVCache, joined, repeated
 from baselines.core.flow import TRAIN_TIMESTEPS, LossWeight, noised, shifted
 from baselines.videowam.blocks import embed_time, read_text
 from baselines.videowam.config import Mode
@@ -15,7 +15,6 @@ from baselines.videowam.experts import (
     Sight,
     action_rope,
     action_velocity,
-    first_frame_mask,
     run_video,
     video_grid,
     video_rope,
@@ -60,7 +59,8 @@ class Clip:
 class Draws:
     """The random numbers of one loss: noises as the data, timesteps [B] in 0..1000.
 
-    ``clip`` is None except in idm, and there too if all clips stay clean.
+    Of the action [n * B, H, D] and [n * B], the n of a sample in a row: all n read one and the
+    same video. ``clip`` is None except in idm, and there too if all clips stay clean.
     """
 
     noise_video: Tensor
@@ -79,26 +79,32 @@ class Losses:
     action: Tensor
 
 
-def draw(batch: Batch, mode: Mode, shift: float, generator: torch.Generator) -> Draws:
-    """Draw in the reference's order; the clip's noise only if any clip gets some."""
+def draw(
+    batch: Batch, mode: Mode, shift: float, generator: torch.Generator, actions: int = 1
+) -> Draws:
+    """Draw in the reference's order; the clip's noise only if any clip gets some.
+
+    ``actions``: noisy actions of every sample, n; the reference has 1.
+    """
     device, count = batch.latents.device, len(batch.latents)
 
-    def noise(like: Tensor) -> Tensor:
-        return torch.randn(like.shape, generator=generator, device=device, dtype=like.dtype)
+    def noise(size: tuple[int, ...], like: Tensor) -> Tensor:
+        return torch.randn(size, generator=generator, device=device, dtype=like.dtype)
 
-    def uniform() -> Tensor:
-        return torch.rand(count, generator=generator, device=device)
+    def uniform(size: int = count) -> Tensor:
+        return torch.rand(size, generator=generator, device=device)
 
-    def timesteps() -> Tensor:
-        return shifted(uniform(), shift) * TRAIN_TIMESTEPS
+    def timesteps(size: int = count) -> Tensor:
+        return shifted(uniform(size), shift) * TRAIN_TIMESTEPS
 
-    noise_video, t_video = noise(batch.latents), timesteps()
-    noise_action, t_action = noise(batch.action), timesteps()
-    clip = None
+    noise_video, t_video = noise(batch.latents.shape, batch.latents), timesteps()
+    several = actions * count
+    noise_action = noise((several, *batch.action.shape[1:]), batch.action)
+    t_action, clip = timesteps(several), None
     if mode == "idm":
         again = uniform() < 1 - CLEAN_CLIPS
         if again.any():
-            clip = Clip(again, timesteps(), noise(batch.latents))
+            clip = Clip(again, timesteps(), noise(batch.latents.shape, batch.latents))
     return Draws(noise_video, t_video, noise_action, t_action, clip)
 
 
@@ -112,47 +118,66 @@ def loss(model: FastWam, batch: Batch, draws: Draws, mode: Mode) -> Losses:
     context = torch.cat([batch.context, model.proprio_encoder(batch.proprio)[:, None]], dim=1)
     text = read_text(model.video, context)
 
-    clip = _renoised(batch.latents, draws.noise_video, draws.t_video)
-    velocity, cache = _video(model, clip, draws.t_video, text)
+    first = _first_frame(model, batch.latents, text)
+    clip = noised(batch.latents, draws.noise_video, draws.t_video / TRAIN_TIMESTEPS)
+    velocity, later = _later_frames(model, clip, draws.t_video, text, first)
     assert velocity is not None
-    error = _squared_error(velocity, draws.noise_video - batch.latents).mean(dim=(1, 3, 4))
+    target = (draws.noise_video - batch.latents)[:, :, 1:]
+    error = _squared_error(velocity, target).mean(dim=(1, 3, 4))
     padded = _padded_latents(batch.image_is_pad, model.config.vae_temporal)
-    video = _mean(error[:, 1:], ~padded[:, 1:])
+    video = _mean(error, ~padded[:, 1:])
 
-    if mode == "plain":
-        cache = tokens(cache, 0, video_grid(model.video, clip).frame_tokens)
-    elif mode == "idm":
+    if mode == "idm":
         clip, t = _clip_to_read(batch.latents, draws.clip)
-        _, cache = _video(model, clip, t, text, only_cache=True)
-    noisy = noised(batch.action, draws.noise_action, draws.t_action / TRAIN_TIMESTEPS)
+        _, later = _later_frames(model, clip, t, text, first, only_cache=True)
+    cache = first if mode == "plain" else joined([first, later])
+    times = len(draws.t_action) // len(draws.t_video)
+    wanted = batch.action.repeat_interleave(times, dim=0)
+    noisy = noised(wanted, draws.noise_action, draws.t_action / TRAIN_TIMESTEPS)
     rope = action_rope(noisy.shape[1], model.config.head_dim, noisy.device)
-    sight = Sight(read_text(model.action, context), past=cache)
+    sight = Sight(repeated(read_text(model.action, context), times), past=repeated(cache, times))
     velocity = action_velocity(model.action, noisy, draws.t_action.to(noisy.dtype), rope, sight)
-    error = _squared_error(velocity, draws.noise_action - batch.action).mean(dim=2)
-    action = _mean(error, ~batch.action_is_pad)
+    error = _squared_error(velocity, draws.noise_action - wanted).mean(dim=2)
+    action = _mean(error, (~batch.action_is_pad).repeat_interleave(times, dim=0))
 
     video, action = (weight(draws.t_video) * video).mean(), (weight(draws.t_action) * action).mean()
     return Losses(video + action, video, action)
 
 
-def _video(
-    model: FastWam, clip: Tensor, t: Tensor, text: KVCache, only_cache: bool = False
+def _first_frame(model: FastWam, latents: Tensor, text: KVCache) -> KVCache:
+    """Keys and values of the clean first frame, which reads itself and the text alone."""
+    video = model.video
+    grid = video_grid(video, latents)._replace(frames=1)
+    time = embed_time(
+        video.condition_embedder, latents.new_zeros(len(latents), 1), (grid.frame_tokens,)
+    )
+    rope = video_rope(grid, model.config.head_dim, latents.device)
+    frame, sight = latents[:, :, :1], Sight(text)
+    return run_video(video, frame, time, rope, sight, stop_at_keys=True)[1]
+
+
+def _later_frames(
+    model: FastWam,
+    clip: Tensor,
+    t: Tensor,
+    text: KVCache,
+    first: KVCache,
+    only_cache: bool = False,
 ) -> tuple[Tensor | None, KVCache]:
-    """Velocity and cache of a clip whose later frames are at ``t`` [B], its first at 0."""
-    grid = video_grid(model.video, clip)
-    counts = (grid.frame_tokens, (grid.frames - 1) * grid.frame_tokens)
-    times = torch.stack([torch.zeros_like(t), t], dim=1).to(clip.dtype)
-    time = embed_time(model.video.condition_embedder, times, counts)
-    rope = video_rope(grid, model.config.head_dim, clip.device)
-    sight = Sight(text, mask=first_frame_mask(grid, clip.device))
-    x, cache = run_video(model.video, clip, time, rope, sight, stop_at_keys=only_cache)
-    return (None if only_cache else video_velocity(model.video, x, time, grid)), cache
+    """Velocity, keys and values of the frames after the first, which they read, all at ``t`` [B].
 
-
-def _renoised(latents: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """Noised latents under their clean first frame."""
-    noisy = noised(latents, noise, t / TRAIN_TIMESTEPS)
-    return torch.cat([latents[:, :, :1], noisy[:, :, 1:]], dim=2)
+    The reference runs all frames in one pass under a mask that keeps the first one from reading
+    the others: the same numbers, for a third more work where there are three frames.
+    """
+    video = model.video
+    grid = video_grid(video, clip)
+    count = grid.frame_tokens
+    later = grid._replace(frames=grid.frames - 1)
+    time = embed_time(video.condition_embedder, t.to(clip.dtype)[:, None], (later.frames * count,))
+    cosines, sines = video_rope(grid, model.config.head_dim, clip.device)
+    rope, sight = (cosines[count:], sines[count:]), Sight(text, past=first)
+    x, own = run_video(video, clip[:, :, 1:], time, rope, sight, stop_at_keys=only_cache)
+    return (None if only_cache else video_velocity(video, x, time, later)), own
 
 
 def _clip_to_read(latents: Tensor, clip: Clip | None) -> tuple[Tensor, Tensor]:
@@ -160,7 +185,7 @@ def _clip_to_read(latents: Tensor, clip: Clip | None) -> tuple[Tensor, Tensor]:
     if clip is None:
         return latents, latents.new_zeros(len(latents))
     t = torch.where(clip.noised, clip.t, 0.0)  # a clip noised at 0 is the clip
-    return _renoised(latents, clip.noise, t), t
+    return noised(latents, clip.noise, t / TRAIN_TIMESTEPS), t
 
 
 def _padded_latents(image_is_pad: Tensor, vae_temporal: int) -> Tensor:

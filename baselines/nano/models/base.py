@@ -55,8 +55,12 @@ class NanoModel(nn.Module, ABC):
         self.config = config
 
     @abstractmethod
-    def losses(self, lesson: Lesson, generator: torch.Generator) -> Losses:
-        """The family's training loss; all randomness from ``generator`` (on the CPU)."""
+    def losses(self, lesson: Lesson, generator: torch.Generator, draws: int = 1) -> Losses:
+        """The family's training loss; all randomness from ``generator`` (on the CPU).
+
+        ``draws``: noisy actions of every sample that a flow learns from, over one and the same
+        prefix, which costs far more than they do. Nothing in a regression is random.
+        """
 
     @abstractmethod
     def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Any:

@@ -35,7 +35,7 @@ class NanoFastWam(NanoModel):
         self.words = nn.Embedding(WORDS, self.wam.config.text_dim)
         self.codec = PatchCodec(PATCH, LATENT_CHANNELS)
 
-    def losses(self, lesson: Lesson, generator: torch.Generator) -> Losses:
+    def losses(self, lesson: Lesson, generator: torch.Generator, draws: int = 1) -> Losses:
         """Flow matching of video and action."""
         frames = torch.cat([lesson.seen.images[:, None], lesson.future], dim=1)
         latents = self.codec.encode(mosaic(frames)).transpose(1, 2)
@@ -50,7 +50,10 @@ class NanoFastWam(NanoModel):
             action_is_pad=lesson.action_is_pad,
         )
         found = loss(
-            self.wam, batch, draw(batch, self.mode, self.wam.config.shift, generator), self.mode
+            self.wam,
+            batch,
+            draw(batch, self.mode, self.wam.config.shift, generator, draws),
+            self.mode,
         )
         return Losses(found.total, found.action, found.video)
 

@@ -39,7 +39,7 @@ class NanoImageWAM(NanoModel):
         self.words = nn.Embedding(WORDS, self.wam.config.text_features)
         self.codec = PatchCodec(PATCH, LATENT_CHANNELS)
 
-    def losses(self, lesson: Lesson, generator: torch.Generator) -> Losses:
+    def losses(self, lesson: Lesson, generator: torch.Generator, draws: int = 1) -> Losses:
         """Flow matching of goal image and action; the action reads the prefix as at inference."""
         batch = Batch(
             text=self.words(lesson.seen.word_ids),
@@ -50,7 +50,7 @@ class NanoImageWAM(NanoModel):
             action=lesson.actions,
             action_is_pad=lesson.action_is_pad,
         )
-        found = loss(self.wam, batch, Draws.sample(batch, generator), prefix_at_zero=True)
+        found = loss(self.wam, batch, Draws.sample(batch, generator, draws), prefix_at_zero=True)
         return Losses(found.total, found.action, found.video)
 
     def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> State:

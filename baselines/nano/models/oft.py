@@ -27,7 +27,7 @@ class NanoOft(NanoModel):
         super().__init__(config)
         self.vla = OFT(architecture_of(config))
 
-    def losses(self, lesson: Lesson, generator: torch.Generator) -> Losses:
+    def losses(self, lesson: Lesson, generator: torch.Generator, draws: int = 1) -> Losses:
         """Mean absolute error of the chunk; nothing is random."""
         state = self.state(lesson.seen, torch.empty(0), ())
         action = loss(self.vla, state, lesson.actions, lesson.action_is_pad)

@@ -28,11 +28,11 @@ class NanoPi0(NanoModel):
         super().__init__(config)
         self.vla = build(architecture_of(config))
 
-    def losses(self, lesson: Lesson, generator: torch.Generator) -> Losses:
+    def losses(self, lesson: Lesson, generator: torch.Generator, draws: int = 1) -> Losses:
         """Flow matching of the action."""
         state = self.state(lesson.seen, torch.empty(0), ())
-        draws = draw(self.vla.config, len(lesson.actions), generator)
-        action = loss(self.vla, state, lesson.actions, draws, lesson.action_is_pad)
+        drawn = draw(self.vla.config, draws * len(lesson.actions), generator)
+        action = loss(self.vla, state, lesson.actions, drawn, lesson.action_is_pad)
         return Losses(action, action, torch.zeros_like(action))
 
     def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> State:

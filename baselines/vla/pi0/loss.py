@@ -19,14 +19,17 @@ TIME_SCALE, TIME_OFFSET = 0.999, 0.001  # never quite clean
 
 @dataclass(frozen=True)
 class Draws:
-    """The random numbers of one batch: times [B] in 0..1 and noise [B, horizon, action_dim]."""
+    """The random numbers of one batch: times [n * B] in 0..1, noise [n * B, horizon, action_dim].
+
+    The n noisy actions of a sample stand in a row and read one and the same prefix.
+    """
 
     time: Tensor
     noise: Tensor
 
 
 def draw(config: Pi0Config, batch: int, generator: torch.Generator) -> Draws:
-    """Times, then noise, on the generator's device, float32.
+    """Times, then noise, on the generator's device, float32; ``batch`` is n * B.
 
     The order is that of transformers; a CPU generator gives the very numbers that it draws after
     ``torch.manual_seed`` with the same seed.
@@ -58,9 +61,16 @@ def loss(
     """
     for stage in (embed_text, encode_images, prefill):
         stage(model, BEST_EXACT, state)
+    times = len(draws.time) // len(actions)
+    actions = actions.repeat_interleave(times, dim=0)
+    proprio, is_pad = (
+        None if part is None else part.repeat_interleave(times, dim=0)
+        for part in (state.state, is_pad)
+    )
     x = noised(actions, draws.noise, draws.time)
-    suffix = model.suffix(x, draws.time, state.state)
-    predicted, _ = velocity(model, state.prefix, suffix, model.modulations(draws.time))
+    suffix = model.suffix(x, draws.time, proprio)
+    prefix = state.prefix.repeated(times)
+    predicted, _ = velocity(model, prefix, suffix, model.modulations(draws.time))
     if is_pad is None:
         return F.mse_loss(predicted, draws.noise - actions)
     error = F.mse_loss(predicted, draws.noise - actions, reduction="none").mean(dim=2)

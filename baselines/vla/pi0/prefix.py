@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from baselines.core.attention import KVCache, joined
+from baselines.core.attention import KVCache, joined, repeated
 
 
 def visible_tokens(
@@ -77,6 +77,13 @@ class Prefix:
         batch = past.shape[0]
         rows = [past[:, None].expand(-1, count, -1), own[None].expand(batch, -1, -1)]
         return torch.cat(rows, dim=2)[:, None]
+
+    def repeated(self, times: int) -> Prefix:
+        """The prefix of a batch in which every sample stands so many times in a row."""
+        visible = self.visible
+        if visible is not None:
+            visible = visible.repeat_interleave(times, dim=0)
+        return Prefix(repeated(self.cache, times), visible)
 
     def extended(self, cache: KVCache) -> Prefix:
         """This prefix followed by the tokens of ``cache``, which all may see."""
