@@ -248,6 +248,7 @@ BAD: dict[str, tuple[str, tuple[str, ...]]] = {
     "no run": ("gone --out d", ("'gone'", "not a run directory")),
     "no success": ("failed --out d", ("'failed'", "no successful episode")),
     "held out": ("late --out d", ("init states 31", "--held-out")),
+    "held-out failure": ("--from lost --out d", ("init states 31", "--held-out")),
     "another suite": ("toys --out d", ("'toy'", "not LIBERO's")),
     "another MuJoCo": ("old --out d", ("mujoco 2.3.7", "install mujoco==2.3.7")),
     "policy": ("good --out d --policy q", ("'q'", "name one of p")),
@@ -266,6 +267,7 @@ def test_bad_input(refused: Refused, work: Path, what: str) -> None:
     libero_run(work / "good", "success")
     libero_run(work / "failed", "failure")
     libero_run(work / "late", "success", init_state=31)
+    libero_run(work / "lost", "failure", init_state=31)
     libero_run(work / "old", "old")
     libero_run(work / "toys", "success", suite="toy")
     (work / "notes.txt").write_text("notes")

@@ -16,8 +16,18 @@ from wambench.sweep.machine import RESERVE_MB, available_mb, cores
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="A run directory, of the policy demonstrator say.")],
     out: Annotated[Path, typer.Option(help="Folder for the files; made or continued.")],
+    run: Annotated[
+        Path | None, typer.Argument(help="A run directory, of the policy demonstrator say.")
+    ] = None,
+    erred: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            metavar="RUN",
+            help="A run of policies: the expert takes over where they erred.",
+        ),
+    ] = None,
     size: Annotated[int, typer.Option(min=16, max=1024, help="Side of the frames, pixels.")] = 64,
     render_size: Annotated[
         int, typer.Option(min=16, max=1024, help="Side of what is drawn and then made smaller.")
@@ -39,14 +49,19 @@ def command(
 
     Every episode is replayed and compared with what is stored, to the last bit. Frames are made
     as an evaluation with the same rendering, render_size and image_size makes them. The same
-    command goes on where it was stopped.
+    command goes on where it was stopped. With --from they are what the expert does from where
+    failed episodes went wrong, of all policies unless --policy names one.
 
     Example: wambench demos runs/demos --out data/demos64
     """
+    if (run is None) == (erred is None):
+        raise UserError("name one run, as RUN for its successes or as --from RUN for its failures")
     look = Look(
         rendering=rendering, render_size=(render_size, render_size), image_size=(size, size)
     )
-    jobs = plan(run, out, look, policy, max_per_task, held_out)
+    source = run or erred
+    assert source is not None
+    jobs = plan(source, out, look, policy, max_per_task, held_out, takeover=erred is not None)
     waiting = [job for job in jobs if not job.done]
     number = _workers(waiting, workers)
     _make(out)
@@ -107,7 +122,6 @@ def _convert(jobs: list[Job], workers: int, quiet: bool) -> dict[str, Any]:
     return {
         "written": done.files,
         "lost": list(done.lost),
-        "demos": done.demos,
         "frames": frames,
         "frames_per_second": round(frames / done.wall_seconds, 1),
         "draw_seconds_per_1000_frames": round(1000 * done.spent.draw_seconds / max(frames, 1), 2),

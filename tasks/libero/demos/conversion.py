@@ -28,7 +28,6 @@ class Converted:
     """What a conversion did. ``lost``: one line for each file that could not be made."""
 
     files: int
-    demos: int
     spent: Spent
     wall_seconds: float
     lost: Sequence[str]
@@ -52,7 +51,7 @@ def convert(jobs: Sequence[Job], workers: int, watch: Watch) -> Converted:
         raise
     finally:
         cluster.stop()
-    return Converted(crew.files, crew.demos, crew.spent, monotonic() - began, crew.lost)
+    return Converted(crew.files, crew.spent, monotonic() - began, crew.lost)
 
 
 @dataclass(eq=False)
@@ -84,7 +83,7 @@ class _Crew:
     def __init__(self, jobs: Sequence[Job], size: int, watch: Watch) -> None:
         self._waiting, self._lanes = deque(jobs), list[_Lane]()
         self._size, self._watch = size, watch
-        self.files = self.demos = 0
+        self.files = 0
         self.spent = Spent()
         self.lost: list[str] = []
 
@@ -117,8 +116,9 @@ class _Crew:
             self._give_up(lane, first_line(error))
             return
         if spent is not None:
-            self.spent, self.demos = self.spent + spent, self.demos + 1
-            self._watch.advance(spent.steps)
+            self.spent += spent
+            episode = lane.job.episodes[lane.next - 1]
+            self._watch.advance(len(episode.actions))
         if lane.done:
             self.files += 1
             self._let_go(lane)

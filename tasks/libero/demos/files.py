@@ -54,8 +54,8 @@ class DemoFile:
         self._hash = hashlib.blake2b(digest_size=16)
         self._steps = 0
 
-    def add(self, demo: Demonstration) -> None:
-        """Append a demonstration."""
+    def add(self, demo: Demonstration, takeover: int | None = None) -> None:
+        """Append a demonstration; ``takeover``: the step of its cell at which it begins."""
         cell, arrays = demo.episode.cell, layout(demo)
         group = self._data.create_group(f"demo_{len(self._data)}")
         length = len(demo.episode.actions)
@@ -68,6 +68,8 @@ class DemoFile:
                 "cell": cell.key,
             }
         )
+        if takeover is not None:
+            group.attrs["takeover"] = takeover
         for name, values in arrays.items():
             self._hash.update(f"{group.name}/{name} {values.dtype} {values.shape}".encode())
             self._hash.update(np.ascontiguousarray(values).tobytes())

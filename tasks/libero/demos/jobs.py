@@ -24,6 +24,7 @@ from wambench.store import Store, StoredCell
 from wambench.suite import Task
 
 LAYOUT_VERSION = 1  # raised when the same episodes and options would make another file
+TAKEOVER_VERSION = 1  # raised when the expert takes over at other moments
 TRAIN_INIT_STATES = range(30)  # the benchmark's others, 30 to 49, are kept for evaluation
 
 
@@ -50,7 +51,11 @@ class Look(Frozen):
 
 @dataclass(frozen=True)
 class Job:
-    """One file to make. ``rules``: the run's protocol with the images of the look."""
+    """One file to make.
+
+    ``rules``: the run's protocol with the images of the look. ``takeover``: the episodes failed,
+    and the expert is to take over where they erred.
+    """
 
     suite: str
     task: Task
@@ -58,6 +63,7 @@ class Job:
     rules: Protocol
     path: Path
     attributes: Mapping[str, Any]
+    takeover: bool = False
 
     @property
     def steps(self) -> int:
@@ -71,9 +77,17 @@ class Job:
 
 
 def plan(
-    run: Path, out: Path, look: Look, policy: str | None, most: int | None, held_out: bool
+    run: Path,
+    out: Path,
+    look: Look,
+    policy: str | None,
+    most: int | None,
+    held_out: bool,
+    takeover: bool = False,
 ) -> list[Job]:
     """Read a run and say what to make of it in ``out``, at most ``most`` episodes of a task.
+
+    ``takeover``: of failed episodes, all policies' unless one is named, instead of one's successes.
 
     Raises:
         UserError: the run has nothing to convert, or ``out`` holds something else.
@@ -84,7 +98,8 @@ def plan(
         if passport is None:
             raise UserError(f"{str(run)!r} has no episode yet; run its sweep first")
         rules = _rules(run, passport, look)
-        chosen = _chosen(store, run, policy, held_out)
+        chosen = _failed(store, run, policy) if takeover else _succeeded(store, run, policy)
+        _refuse_held_out(run, chosen, held_out)
         by_task: dict[tuple[str, str], list[StoredCell]] = {}
         for stored in chosen:
             by_task.setdefault((stored.cell.suite, stored.cell.task), []).append(stored)
@@ -92,9 +107,9 @@ def plan(
         suites = {name: _suite(name, passport) for name, _ in by_task}
         jobs = []
         for (name, task), cells in by_task.items():
-            episodes = [_episode(store, stored) for stored in cells[:most]]
+            episodes = [_episode(store, stored, takeover) for stored in cells[:most]]
             file = out / name / f"{task}_demo.hdf5"
-            jobs.append(_job(suites[name], task, episodes, rules, look, origin, file))
+            jobs.append(_job(suites[name], task, episodes, rules, look, origin, file, takeover))
     _check_out(out, look, jobs)
     return jobs
 
@@ -108,7 +123,7 @@ def _rules(run: Path, passport: Passport, look: Look) -> Protocol:
         ) from None
 
 
-def _chosen(store: Store, run: Path, policy: str | None, held_out: bool) -> list[StoredCell]:
+def _succeeded(store: Store, run: Path, policy: str | None) -> list[StoredCell]:
     labels = list(store.policies())
     if policy is None and len(labels) == 1:
         policy = labels[0]
@@ -120,19 +135,35 @@ def _chosen(store: Store, run: Path, policy: str | None, held_out: bool) -> list
         raise UserError(
             f"{str(run)!r} has no successful episode of {policy!r}; there is nothing to show"
         )
+    return chosen
+
+
+def _failed(store: Store, run: Path, policy: str | None) -> list[StoredCell]:
+    labels = list(store.policies())
+    if policy is not None and policy not in labels:
+        raise UserError(f"no policy {policy!r} in this run; name one of {', '.join(labels)}")
+    chosen = [
+        c for c in store.cells() if c.outcome == "failure" and policy in (None, c.cell.policy)
+    ]
+    if not chosen:
+        raise UserError(f"{str(run)!r} has no failed episode; there is nothing to correct")
+    return chosen
+
+
+def _refuse_held_out(run: Path, chosen: Sequence[StoredCell], allowed: bool) -> None:
     beyond = sorted({c.cell.init_state for c in chosen} - set(TRAIN_INIT_STATES))
-    if beyond and not held_out:
+    if beyond and not allowed:
         raise UserError(
             f"{str(run)!r} has episodes of init states {beyond[0]} to {beyond[-1]}: those from "
             f"{TRAIN_INIT_STATES.stop} on are kept for evaluation; sweep init_states 0-"
             f"{TRAIN_INIT_STATES.stop - 1} for training, or add --held-out for other uses"
         )
-    return chosen
 
 
-def _episode(store: Store, stored: StoredCell) -> Episode:
+def _episode(store: Store, stored: StoredCell, takeover: bool) -> Episode:
     trace = store.trace(stored.cell.key)
-    return Episode(stored.cell, trace.actions, trace.digests)
+    snapshots = trace.snapshots if takeover else None
+    return Episode(stored.cell, trace.actions, trace.digests, snapshots)
 
 
 def _suite(name: str, passport: Passport) -> LiberoSuite:
@@ -158,6 +189,7 @@ def _job(
     look: Look,
     origin: Mapping[str, Any],
     path: Path,
+    takeover: bool,
 ) -> Job:
     name = suite.spec.name
     known = next((t for t in suite.tasks() if t.name == task), None)
@@ -172,6 +204,7 @@ def _job(
             "instruction": known.instruction,
             "experts": experts,
             "episodes": [[e.cell.key, f"{int(e.digests[-1]):016x}"] for e in episodes],
+            **({"takeover": TAKEOVER_VERSION} if takeover else {}),
         }
     )
     attributes = {
@@ -180,14 +213,14 @@ def _job(
         "instruction": known.instruction,
         "orientation": "opengl",
         **look.model_dump(),
-        "policy": episodes[0].cell.policy,
+        "policy": ", ".join(sorted({episode.cell.policy for episode in episodes})),
         "protocol": rules.name,
         "experts": experts["experts"],
         "wambench": metadata.version("wambench"),
         "source_hash": source,
         **origin,
     }
-    return Job(name, known, episodes, rules, path, attributes)
+    return Job(name, known, episodes, rules, path, attributes, takeover)
 
 
 def _check_out(out: Path, look: Look, jobs: Sequence[Job]) -> None:

@@ -30,11 +30,16 @@ PROPRIO = ("eef_pos", "eef_axis_angle", "eef_quat", "gripper_qpos", "joint_pos")
 
 @dataclass(frozen=True)
 class Episode:
-    """A stored success of T steps: ``actions`` [T, 7], ``digests`` uint64 [T + 1] of the states."""
+    """A stored episode of T steps.
+
+    ``actions`` [T, 7], ``digests`` uint64 [T + 1] of the states, ``snapshots`` [T + 1, n] where
+    they are looked at.
+    """
 
     cell: Cell
     actions: NDArray[np.float64]
     digests: NDArray[np.uint64]
+    snapshots: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,62 @@ class Demonstration:
     other_seconds: float
 
 
+class Tape:
+    """Notes a simulator's present moment, again and again.
+
+    Attributes:
+        labels: what the expert said at each moment, [7].
+    """
+
+    def __init__(self, simulator: LiberoSimulator, rules: Protocol) -> None:
+        self.labels: list[NDArray[np.float64]] = []
+        self._simulator, self._rules = simulator, rules
+        self._states: list[NDArray[np.float64]] = []
+        self._proprio: dict[str, list[NDArray[np.float64]]] = {name: [] for name in PROPRIO}
+        self._frames: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in CAMERAS}
+        self._began, self._drawing = process_time(), 0.0
+
+    def note(self) -> NDArray[np.float64]:
+        """Note all of this moment; returns the expert's action."""
+        simulator, rules = self._simulator, self._rules
+        self._states.append(simulator.state())
+        for name, values in simulator.proprio(PROPRIO).items():
+            self._proprio[name].append(values)
+        since = process_time()
+        drawn = simulator.draw(simulator.snapshot(), CAMERAS, rules.render_size)
+        for name, frame in drawn.items():
+            # Fitted first, as a policy gets it: the filter might not round a mirror image alike.
+            self._frames[name].append(as_stored(fit_image(frame, rules), rules))
+        self._drawing += process_time() - since
+        self.labels.append(simulator.privileged(["expert_action"])["expert_action"])
+        return self.labels[-1]
+
+    def demonstration(self, episode: Episode) -> Demonstration:
+        """All that was noted, as of an episode of so many steps."""
+        return Demonstration(
+            episode=episode,
+            expert_actions=np.array(self.labels),
+            states=np.array(self._states),
+            proprio={name: np.array(values) for name, values in self._proprio.items()},
+            frames={name: np.array(values) for name, values in self._frames.items()},
+            draw_seconds=self._drawing,
+            other_seconds=process_time() - self._began - self._drawing,
+        )
+
+
+def started(
+    cell: Cell, simulator: LiberoSimulator, rules: Protocol, settle: NDArray[np.float64]
+) -> None:
+    """Put the simulator to where the episode of a cell begins."""
+    simulator.reset(
+        cell.init_state,
+        simulator_seed(rules, cell.init_state),
+        seed_once_per_task=rules.simulator_seeding == "once_per_task",
+    )
+    for _ in range(rules.settle_steps):
+        simulator.step(settle)
+
+
 def record(
     episode: Episode, simulator: LiberoSimulator, rules: Protocol, settle: NDArray[np.float64]
 ) -> Demonstration:
@@ -62,43 +123,16 @@ def record(
     Raises:
         InfrastructureFailure: a state differs from the stored one, or the goal is not reached.
     """
-    cell = episode.cell
-    began, drawing = process_time(), 0.0
-    simulator.reset(
-        cell.init_state,
-        simulator_seed(rules, cell.init_state),
-        seed_once_per_task=rules.simulator_seeding == "once_per_task",
-    )
-    for _ in range(rules.settle_steps):
-        simulator.step(settle)
-    labels, states = [], []
-    proprio: dict[str, list[NDArray[np.float64]]] = {name: [] for name in PROPRIO}
-    frames: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in CAMERAS}
+    cell, tape = episode.cell, Tape(simulator, rules)
+    started(cell, simulator, rules, settle)
     for step, action in enumerate(episode.actions):
-        _check_state(simulator, episode, step)
-        states.append(simulator.state())
-        for name, values in simulator.proprio(PROPRIO).items():
-            proprio[name].append(values)
-        since = process_time()
-        drawn = simulator.draw(simulator.snapshot(), CAMERAS, rules.render_size)
-        for name, frame in drawn.items():
-            # Fitted first, as a policy gets it: the filter might not round a mirror image alike.
-            frames[name].append(as_stored(fit_image(frame, rules), rules))
-        drawing += process_time() - since
-        labels.append(simulator.privileged(["expert_action"])["expert_action"])
+        check_state(simulator, episode, step)
+        tape.note()
         simulator.step(action)
-    _check_state(simulator, episode, len(episode.actions))
+    check_state(simulator, episode, len(episode.actions))
     if not simulator.success():
         raise InfrastructureFailure(f"{cell.describe()}: the stored success is none in the replay")
-    return Demonstration(
-        episode=episode,
-        expert_actions=np.array(labels),
-        states=np.array(states),
-        proprio={name: np.array(values) for name, values in proprio.items()},
-        frames={name: np.array(values) for name, values in frames.items()},
-        draw_seconds=drawing,
-        other_seconds=process_time() - began - drawing,
-    )
+    return tape.demonstration(episode)
 
 
 def as_stored(image: NDArray[np.uint8], rules: Protocol) -> NDArray[np.uint8]:
@@ -109,7 +143,8 @@ def as_stored(image: NDArray[np.uint8], rules: Protocol) -> NDArray[np.uint8]:
     return orient(orient(image, rules.orientation), "opengl")
 
 
-def _check_state(simulator: LiberoSimulator, episode: Episode, step: int) -> None:
+def check_state(simulator: LiberoSimulator, episode: Episode, step: int) -> None:
+    """Raise InfrastructureFailure unless the simulator is where the episode was at a step."""
     if simulator.digest() != int(episode.digests[step]):
         raise InfrastructureFailure(
             f"{episode.cell.describe()}: the state after {step} steps is not the stored one; "

@@ -12,7 +12,8 @@ import numpy as np
 
 from tasks.libero.demos.files import DemoFile, libero_attributes
 from tasks.libero.demos.jobs import Job
-from tasks.libero.demos.recording import record
+from tasks.libero.demos.recording import Demonstration, Episode, record
+from tasks.libero.demos.takeover import moments, record_takeover
 from tasks.libero.suite import LiberoSuite
 
 if TYPE_CHECKING:  # MuJoCo may be imported only once its OpenGL is chosen
@@ -21,14 +22,16 @@ if TYPE_CHECKING:  # MuJoCo may be imported only once its OpenGL is chosen
 
 @dataclass(frozen=True)
 class Spent:
-    """What one demonstration took, in seconds of CPU time."""
+    """What some demonstrations took, in seconds of CPU time."""
 
+    demos: int = 0
     steps: int = 0
     draw_seconds: float = 0.0
     other_seconds: float = 0.0
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(
+            self.demos + other.demos,
             self.steps + other.steps,
             self.draw_seconds + other.draw_seconds,
             self.other_seconds + other.other_seconds,
@@ -56,12 +59,24 @@ class DemoWorker:
         self._file = DemoFile(job.path, job.attributes, about)
 
     def add(self, number: int) -> Spent:
-        """Replay one of the job's episodes into the file."""
-        job = self._job
+        """Replay one of the job's episodes into the file, or what corrects it."""
+        spent = Spent()
         with self._whole_or_nothing():
-            demo = record(job.episodes[number], self._simulator, job.rules, self._settle)
-            self._file.add(demo)
-        return Spent(len(demo.states), demo.draw_seconds, demo.other_seconds)
+            for step, demo in self._demonstrations(self._job.episodes[number]):
+                self._file.add(demo, takeover=step)
+                spent += Spent(1, len(demo.states), demo.draw_seconds, demo.other_seconds)
+        return spent
+
+    def _demonstrations(self, episode: Episode) -> Iterator[tuple[int | None, Demonstration]]:
+        """Each with the step at which the expert took over."""
+        simulator, rules, settle = self._simulator, self._job.rules, self._settle
+        if not self._job.takeover:
+            yield None, record(episode, simulator, rules, settle)
+            return
+        assert episode.snapshots is not None
+        for step in moments([simulator.facts(snapshot) for snapshot in episode.snapshots]):
+            if demo := record_takeover(episode, step, simulator, rules, settle):
+                yield step, demo
 
     def finish(self) -> None:
         """Complete the file."""
