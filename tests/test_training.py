@@ -61,19 +61,24 @@ def recipe(name: str, **changes: object) -> Recipe:
     return Recipe(**{"preset": name, "steps": 4, "batch_size": 2, "save_every": 2, **changes})
 
 
+FAST = {"optimiser": "muon", "dtype": "bfloat16", "action_draws": 2}
+
+
+@pytest.mark.parametrize("changes", [{}, FAST], ids=["plain", "fast"])
 @pytest.mark.parametrize("name", NANO)
 def test_killed_and_resumed_equals_uninterrupted(
-    name: str, demos: Demonstrations, tmp_path: Path
+    name: str, changes: dict[str, object], demos: Demonstrations, tmp_path: Path
 ) -> None:
     for folder in ("whole", "parts"):
         (tmp_path / folder).mkdir()
-    whole = Trainer(NANO[name], recipe(name), demos, tmp_path / "whole")
+    chosen = recipe(name, **changes)
+    whole = Trainer(NANO[name], chosen, demos, tmp_path / "whole")
     start = whole.weights_hash()
     whole.run()
-    Trainer(NANO[name], recipe(name), demos, tmp_path / "parts").run(until=3)  # saved at 2 and 3
+    Trainer(NANO[name], chosen, demos, tmp_path / "parts").run(until=3)  # saved at 2 and 3
     state = torch.load(tmp_path / "parts" / "state.pt", weights_only=True)
     assert state["step"] == 3
-    resumed = Trainer(NANO[name], recipe(name), demos, tmp_path / "parts")
+    resumed = Trainer(NANO[name], chosen, demos, tmp_path / "parts")
     assert resumed.step == 3
     resumed.run()
     assert start != whole.weights_hash() == resumed.weights_hash()
@@ -101,6 +106,26 @@ def test_training_learns_and_logs(demos: Demonstrations, tmp_path: Path) -> None
     assert [int(row["step"]) for row in rows] == [25, 50, 60]
     assert float(rows[-1]["validation_loss"]) == pytest.approx(after.loss)
     assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
+
+
+def test_muon_moves_hidden_matrices_and_adam_the_rest(
+    demos: Demonstrations, tmp_path: Path
+) -> None:
+    """An update of a hidden matrix is nearly orthogonal: its largest singular value is known."""
+    for name in NANO:
+        folder = tmp_path / name
+        folder.mkdir()
+        training = Trainer(NANO[name], recipe(name, optimiser="muon", warmup=0), demos, folder)
+        before = {n: p.detach().clone() for n, p in training.model.named_parameters()}
+        training.run(until=1)
+        moved = {n: p.detach() - before[n] for n, p in training.model.named_parameters()}
+        adam, muon = (part.param_groups[0]["params"] for part in training._optimiser._parts)
+        assert len(adam) + len(muon) == sum(p.requires_grad for p in training.model.parameters())
+        chosen = {id(parameter) for parameter in muon}
+        for n, parameter in training.model.named_parameters():
+            if id(parameter) in chosen and moved[n].abs().max() > 0:
+                largest = torch.linalg.matrix_norm(moved[n], 2) / training.recipe.learning_rate
+                assert 0.6 < largest / (0.2 * max(parameter.shape) ** 0.5) < 1.4, n
 
 
 @pytest.mark.parametrize("name", NANO)

@@ -30,13 +30,12 @@ class Teacher:
     vocabulary: Vocabulary
     instructions: Sequence[str]
     device: torch.device
-    dtype: torch.dtype
 
     def lesson(self, batch: Batch, shift: int, generator: torch.Generator) -> Lesson:
         """Make a lesson; ``shift`` pixels at most, 0 for validation."""
         frames = np.concatenate([batch["images"][:, None], batch["future"]], axis=1)
         moved = shifted(torch.from_numpy(frames).movedim(-1, -3), shift, generator)
-        pictures = signed(moved.to(self.device), self.dtype)
+        pictures = signed(moved.to(self.device), torch.float32)
         ids = [list(self.vocabulary(self.instructions[i])) for i in batch["instruction"]]
         seen = Seen(
             images=pictures[:, 0],
@@ -53,7 +52,7 @@ class Teacher:
         )
 
     def _tensor(self, array: np.ndarray) -> Tensor:
-        return torch.from_numpy(array).to(self.device).to(self.dtype)
+        return torch.from_numpy(array).to(self.device, torch.float32)
 
 
 def sample_frames(episodes: Sequence[Episode]) -> Tensor:

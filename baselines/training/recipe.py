@@ -22,8 +22,9 @@ class Recipe(Frozen):
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema: float = Field(default=0.999, ge=0, lt=1, description="of the weights that are kept")
+    optimiser: Literal["adamw", "muon"] = "adamw"
     action_draws: int = Field(
-        default=4, gt=0, description="noisy actions of every sample that a flow learns from"
+        default=1, gt=0, description="noisy actions of every sample that a flow learns from"
     )
     shift_pixels: int = Field(default=4, ge=0, description="images move by up to so many")
     seed: int = Field(default=0, ge=0)

@@ -24,6 +24,7 @@ from baselines.training.data.dataset import Demonstrations
 from baselines.training.data.statistics import check_hash, training_statistics
 from baselines.training.lessons import Teacher, sample_frames
 from baselines.training.log import Log
+from baselines.training.optimising import Optimiser
 from baselines.training.pictures import write_picture
 from baselines.training.recipe import Recipe
 from baselines.training.state import Ema, read_state, write_state
@@ -57,16 +58,13 @@ class Trainer:
         torch.set_num_threads(recipe.threads)
         torch.manual_seed(recipe.seed)
         self.device = torch.device(recipe.device)
-        dtype = getattr(torch, recipe.dtype)
         self.model = make(config).to(self.device)
         if not self._state_file.exists():
             self.model.fit(sample_frames(demos.train).to(self.device))
         self.ema = Ema.of(self.model, recipe.ema)
         self.statistics = training_statistics(demos.train)
         self.vocabulary = Vocabulary.of(demos.instructions)
-        self._teacher = Teacher(
-            self.statistics, self.vocabulary, demos.instructions, self.device, dtype
-        )
+        self._teacher = Teacher(self.statistics, self.vocabulary, demos.instructions, self.device)
         shared: dict[str, Any] = {
             "instructions": demos.instructions,
             "cameras": demos.cameras,
@@ -77,13 +75,7 @@ class Trainer:
             episodes=demos.train, batch_size=recipe.batch_size, seed=recipe.seed, **shared
         )
         self._held_out = Chunks(episodes=demos.validation, seed=None, **shared)
-        self._optimiser = torch.optim.AdamW(
-            self.model.parameters(),
-            lr=recipe.learning_rate,
-            betas=recipe.betas,
-            weight_decay=recipe.weight_decay,
-            fused=True,
-        )
+        self._optimiser = Optimiser(self.model, recipe)
         self.step, self.cpu_seconds = 0, 0.0
         self._resume()
         self._log = Log(folder / "log.csv", keep=self.step)
@@ -186,26 +178,21 @@ class Trainer:
         batch = self._chunks.batch(self.step)
         lesson = self._teacher.lesson(batch, recipe.shift_pixels, generator)
         rate = self.learning_rate(self.step)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
         with torch.autocast(self.device.type, torch.bfloat16, enabled=recipe.dtype == "bfloat16"):
             losses = self.model.losses(lesson, generator, recipe.action_draws)
-        self._optimiser.zero_grad(set_to_none=True)
-        losses.total.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
-        if not torch.isfinite(norm):
+        norm = self._optimiser.step(losses.total, rate)
+        if not math.isfinite(norm):
             raise UserError(
                 f"training {self.config.name}: the gradient of step {self.step} is not finite; "
                 "lower --learning-rate"
             )
-        self._optimiser.step()
         self.ema.update(self.model, self.step)
         return {
             "loss": losses.total.item(),
             "action_loss": losses.action.item(),
             "video_loss": losses.video.item(),
             "learning_rate": rate,
-            "gradient_norm": norm.item(),
+            "gradient_norm": norm,
         }
 
     @property
@@ -222,7 +209,7 @@ class Trainer:
                 "cpu_seconds": self.cpu_seconds,
                 "model": self.model.state_dict(),
                 "ema": self.ema.values,
-                "optimiser": self._optimiser.state_dict(),
+                "optimiser": self._optimiser.state(),
             },
         )
 
@@ -239,5 +226,5 @@ class Trainer:
         check_hash(state["data_hash"], self.demos, repr(str(self.folder)))
         self.model.load_state_dict(state["model"])
         self.ema.values = state["ema"]
-        self._optimiser.load_state_dict(state["optimiser"])
+        self._optimiser.restore(state["optimiser"])
         self.step, self.cpu_seconds = state["step"], state["cpu_seconds"]
