@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from analysis.report.data import collect as read_report
+from baselines.core.machine import CPU
 from tests.conftest import Install
 from tests.running import wambench
 from wambench import Policy, PolicySpec, plugins
@@ -49,6 +50,13 @@ def test_a_nano_policy_that_rounds_otherwise_is_told_apart() -> None:
     if here.kernels != "DEFAULT":
         assert plain.answers != here.answers
     assert "torch" in here.describe() and here.kernels in here.describe()
+
+
+@pytest.mark.skipif("avx2" not in CPU.read_text(), reason="a processor without AVX2")
+def test_nano_policies_take_kernels_that_other_processors_have() -> None:
+    assert nano().kernels == "AVX2", "and not the widest that this one has"
+    widest = nano(ATEN_CPU_CAPABILITY="avx512", MKL_CBWR="AUTO", ONEDNN_MAX_CPU_ISA="ALL")
+    assert widest.kernels != "AVX2", "what the environment says counts"
 
 
 class Remembers(Policy):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from baselines.core.labels import Labels, View, Watch
+from baselines.core.machine import take_common_kernels
 from baselines.core.options import parse
 from baselines.core.robots import LIBERO, unchanged
 from baselines.core.source import source_hash
@@ -135,6 +136,7 @@ class NanoPolicy(Policy):
 
     def load(self) -> None:
         """Build the model and fill it."""
+        take_common_kernels()
         import torch
 
         from baselines.nano.models import make
