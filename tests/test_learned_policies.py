@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from baselines.core.build import on_meta, parameter_count
-from baselines.core.checkpoints.folders import missing
+from baselines.core.checkpoints.hashing import missing
 from baselines.core.checkpoints.writing import write_safetensors
 from baselines.core.robots import LIBERO, opening_to_libero, relative_to_state
 from baselines.core.source import ASIDE, source_hash

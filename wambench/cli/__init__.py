@@ -14,7 +14,17 @@ from typing import Any
 import typer
 
 from wambench import plugins
-from wambench.cli import audit, doctor, episodes, exporting, inventory, listing, runs, sweep
+from wambench.cli import (
+    audit,
+    doctor,
+    episodes,
+    exporting,
+    inventory,
+    listing,
+    runs,
+    serving,
+    sweep,
+)
 from wambench.errors import UserError
 
 # Typer carries click's exceptions under a private name; all of a user's mistakes share this base.
@@ -34,6 +44,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "export": exporting.export,
     "replay": episodes.replay,
     "video": episodes.video,
+    "serve": serving.serve,
     "suites": listing.suites,
     "policies": listing.policies,
     "protocols": listing.list_protocols,

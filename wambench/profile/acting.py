@@ -14,7 +14,7 @@ from wambench.policy import Policy
 # What a policy is told that adapts to any action: LIBERO's.
 ANY_ACTION = ActionSpec(
     dim=7,
-    frame="base",
+    frame="world",
     mode="delta",
     translation_unit_m=0.05,
     rotation="axis_angle",

@@ -6,15 +6,26 @@ import functools
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from baselines.core.checkpoints.folders import missing
 from wambench.errors import UserError
+
+if TYPE_CHECKING:  # a policy names its files before torch is imported, and may choose its kernels
+    from torch import Tensor
 
 DIGEST_BYTES = 16
 CHUNK = 1 << 22
+
+
+def missing(path: Path) -> str:
+    """What to do about a path that is not there; one that reads ``owner/name`` is the hub's."""
+    if path.is_absolute() or len(path.parts) < 2 or path.suffix or path.parts[0] == "..":
+        return "check the path, or download the file there"
+    model = "/".join(path.parts[:2])
+    return (
+        f"a model of the hub is fetched first ('hf download {model} --local-dir DIR') and then "
+        "named by its folder"
+    )
 
 
 def file_hash(path: Path) -> str:
@@ -61,6 +72,8 @@ def content_hash(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> 
 
     The metadata is part of it, so that a changed step or dtype is noticed as a changed weight is.
     """
+    import torch
+
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()

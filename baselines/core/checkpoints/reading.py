@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Size, Tensor
 
-from baselines.core.checkpoints.folders import missing
+from baselines.core.checkpoints.hashing import missing
 from baselines.core.checkpoints.safetensors_files import (
     load_safetensors,
     load_shards,

@@ -1,0 +1,79 @@
+"""``wambench serve``: a policy for clients of other suites."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from wambench.cli.options import PolicyOption, parsed
+from wambench.errors import UserError
+
+LOOPBACK = ("127.0.0.1", "::1")
+
+
+def serve(
+    policy: Annotated[str, typer.Argument(help="A policy; see wambench policies.")],
+    protocol: Annotated[Literal["openpi"], typer.Option(help="What its clients speak.")] = "openpi",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    option: PolicyOption = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise, beside the question.")] = 0,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Holds a token that clients must show.")
+    ] = None,
+    episode_per_connection: Annotated[
+        bool, typer.Option(help="A connection is an episode: for policies with a memory.")
+    ] = False,
+) -> None:
+    """Serve a policy over a WebSocket until Ctrl-C.
+
+    Example: wambench serve nano-pi0 --protocol openpi --port 8000
+    """
+    token = _token(token_file)
+    if host not in LOOPBACK and token is None:
+        raise UserError(
+            f"--host {host}: others could reach the policy; add --token-file with a token, or "
+            "listen on 127.0.0.1"
+        )
+    from wambench.wire.host import Host
+    from wambench.wire.openpi_server import start, until_stopped
+    from wambench.wire.presets import OPENPI_LIBERO
+
+    served = Host(
+        policy, parsed(option or ()), OPENPI_LIBERO, seed=seed,
+        per_connection=episode_per_connection,
+    )  # fmt: skip
+
+    async def run() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            server = await start(served, host, port, token)
+        except OSError as error:
+            raise UserError(
+                f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"
+            ) from None
+        await served.load()
+        taken = next(iter(server.sockets)).getsockname()[1]
+        print(f"serving {policy} on {protocol}://{host}:{taken}; Ctrl-C ends", flush=True)
+        await until_stopped(server, stop)
+
+    asyncio.run(run())
+    print("stopped")
+
+
+def _token(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        token = file.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"--token-file {str(file)!r}: cannot be read ({error})") from None
+    if not token or not token.isascii() or len(token.split()) != 1:
+        raise UserError(f"--token-file {str(file)!r} must hold one word of ASCII; write a token")
+    return token

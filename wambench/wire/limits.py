@@ -1,0 +1,28 @@
+"""What a peer may send at most, and the one error for what it may not."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+SERVER_BYTES = 64 << 20  # of a message to a server
+CLIENT_BYTES = 16 << 20  # of a message to a client
+METADATA_BYTES = 1 << 20  # of the first message of a connection
+DEPTH = 16  # of maps and lists in one another
+TEXT_BYTES = 64 << 10  # of one string
+ERROR_BYTES = 2 << 10  # of what is said of a fault
+CONNECTIONS = 64  # to one server
+PIXELS = 16 << 20  # of one picture
+
+PATH = re.compile(r"(?:[A-Za-z]:)?[/\\][^\s'\"]+[/\\]")
+
+
+class WireError(ValueError):
+    """A message that is no message of its protocol; the text is one line."""
+
+
+def told(text: object) -> str:
+    """A peer's text, or ours about a fault, as one line without control characters and folders."""
+    words = " ".join(str(text).split())
+    plain = "".join(c for c in words if unicodedata.category(c)[0] != "C")
+    return PATH.sub("", plain).encode()[:ERROR_BYTES].decode(errors="ignore")

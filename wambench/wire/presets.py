@@ -1,0 +1,53 @@
+"""What the names on a wire mean, as data: no protocol says it of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from wambench.contract import ActionSpec, Frozen, Orientation, PolicySpec
+from wambench.profile.acting import ANY_ACTION
+
+
+class WirePreset(Frozen):
+    """How an embodiment's observations and actions travel.
+
+    Attributes:
+        images: camera -> key of its picture, uint8 [H, W, 3].
+        orientation: of the pictures.
+        state_key: key of one vector of floats, of which ``state`` says the parts.
+        state: (proprioception, dimensions) in the vector's order.
+        prompt: key of the instruction.
+        action: of every row of a chunk.
+    """
+
+    images: Mapping[str, str]
+    orientation: Orientation
+    state_key: str
+    state: tuple[tuple[str, int], ...]
+    prompt: str
+    action: ActionSpec
+
+    def problems(self, policy: PolicySpec) -> Sequence[str]:
+        """Every way in which a policy cannot be served so."""
+        found = [f"needs camera {name!r}" for name in policy.cameras if name not in self.images]
+        parts = dict(self.state)
+        found += [f"needs {name!r}" for name in policy.proprio if name not in parts]
+        found += [f"needs to be told {name!r}" for name in policy.privileged]
+        if policy.cameras and policy.orientation not in (None, self.orientation):
+            found.append(f"needs {policy.orientation} pictures, {self.orientation} are sent")
+        for field in type(self.action).model_fields if policy.action else ():
+            ours, sent = getattr(policy.action, field), getattr(self.action, field)
+            if ours != sent:
+                found.append(f"acts with {field}={ours!r}, clients expect {sent!r}")
+        return found
+
+
+# openpi's LIBERO loop: robosuite's picture turned by 180 degrees, axis-angle not flipped to w >= 0.
+OPENPI_LIBERO = WirePreset(
+    images={"agentview": "observation/image", "wrist": "observation/wrist_image"},
+    orientation="rotated_180",
+    state_key="observation/state",
+    state=(("eef_pos", 3), ("eef_axis_angle", 3), ("gripper_qpos", 2)),
+    prompt="prompt",
+    action=ANY_ACTION,
+)

@@ -1,0 +1,70 @@
+"""A request as an observation, checked against what its preset says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from wambench.contract import Observation, PolicySpec
+from wambench.wire.limits import PIXELS, WireError
+from wambench.wire.presets import WirePreset
+
+
+def observation(
+    request: Any, preset: WirePreset, spec: PolicySpec, episode: str, step: int, noise_seed: int
+) -> Observation:
+    """What the policy is shown; WireError names the field that is missing or unfit.
+
+    Pictures are resized to what the policy was trained on, by PIL's bilinear filter.
+    """
+    if not isinstance(request, Mapping):
+        raise WireError(f"a request must be a map, not a {type(request).__name__}")
+    prompt = request.get(preset.prompt)
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise WireError(f"{preset.prompt!r} must be an instruction, not {str(prompt)[:40]!r}")
+    return Observation(
+        episode=episode,
+        step=step,
+        instruction=prompt,
+        noise_seed=noise_seed,
+        images={name: _picture(request, preset.images[name], spec) for name in spec.cameras},
+        proprio=_proprio(request, preset, spec) if spec.proprio else {},
+    )
+
+
+def _picture(request: Mapping[str, Any], key: str, spec: PolicySpec) -> NDArray[np.uint8]:
+    found = request.get(key)
+    if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.ndim != 3:
+        raise WireError(f"{key!r} must be uint8 [H, W, 3], not {_kind(found)}")
+    height, width, channels = found.shape
+    if channels != 3 or not 0 < height * width <= PIXELS:
+        raise WireError(f"{key!r} must be uint8 [H, W, 3], not {_kind(found)}")
+    if spec.image_size in (None, (height, width)):
+        return found
+    size = (spec.image_size[1], spec.image_size[0])
+    return np.array(Image.fromarray(found).resize(size, Image.Resampling.BILINEAR))
+
+
+def _proprio(
+    request: Mapping[str, Any], preset: WirePreset, spec: PolicySpec
+) -> dict[str, NDArray[np.float64]]:
+    found, length = request.get(preset.state_key), sum(dim for _, dim in preset.state)
+    if not isinstance(found, np.ndarray) or found.dtype.kind != "f" or found.shape != (length,):
+        raise WireError(f"{preset.state_key!r} must be {length} floats, not {_kind(found)}")
+    if not np.isfinite(found).all():
+        raise WireError(f"{preset.state_key!r} has {found[~np.isfinite(found)][0]}")
+    parts, start = {}, 0
+    for name, dim in preset.state:
+        parts[name] = found[start : start + dim].astype(np.float64)
+        start += dim
+    return {name: parts[name] for name in spec.proprio}
+
+
+def _kind(found: object) -> str:
+    if isinstance(found, np.ndarray):
+        return f"{found.dtype} {list(found.shape)}"
+    return "nothing" if found is None else f"a {type(found).__name__}"
