@@ -46,6 +46,9 @@ def attention(
     camera: Annotated[str | None, typer.Option(help="Of the figures; the first if none.")] = None,
     controls: Annotated[bool, typer.Option(help="Score each policy's controls, too.")] = True,
     blanking: Annotated[bool, typer.Option(help="Blank what is read, and see what moves.")] = True,
+    smooth: Annotated[
+        bool, typer.Option("--smooth", help="Interpolate maps in figures and film.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Draw and score what the action tokens of policies read, beside controls that know nothing.
@@ -78,7 +81,7 @@ def attention(
                TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, disable=json) as progress:
         found = answers(plan, parts, progress)
-    means, manifest = write(out, plan, found, drawn_camera, command_line())
+    means, manifest = write(out, plan, found, drawn_camera, command_line(), smooth=smooth)
     headline = _headline(means, drawn_camera)
     if json:
         print_json({"out": str(out), "manifest": manifest, "lift": headline})

@@ -26,7 +26,9 @@ OUTLINES = {"object": "#ffffff", "goal": "#ffd166", "change": "#00e5ff"}
 INK = "#16191d"
 
 
-def over_time(seen: Sequence[Seen], camera: str, orientation: Orientation) -> Figure:
+def over_time(
+    seen: Sequence[Seen], camera: str, orientation: Orientation, *, smooth: bool = False
+) -> Figure:
     """Rows: the picture with its regions outlined, then the policies. Columns: moments."""
     moments = _in_order([one.moment for one in seen], lambda moment: moment.step)
     names = list(dict.fromkeys(_name(one) for one in seen))
@@ -48,7 +50,14 @@ def over_time(seen: Sequence[Seen], camera: str, orientation: Orientation) -> Fi
                 shown = lift[name, moment.step][camera]
                 picture = moment.pictures[camera]
                 grid[row][column].imshow(
-                    paint.overlay(picture, shown, one.attention.cameras[camera], end, orientation)
+                    paint.overlay(
+                        picture,
+                        shown,
+                        one.attention.cameras[camera],
+                        end,
+                        orientation,
+                        smooth=smooth,
+                    )
                 )
     for axes, name in zip((row[0] for row in grid), ["what there is", *names], strict=True):
         axes.set_ylabel(name, fontsize=8, color=INK)
@@ -57,7 +66,9 @@ def over_time(seen: Sequence[Seen], camera: str, orientation: Orientation) -> Fi
     return figure
 
 
-def over_layers(one: Seen, camera: str, orientation: Orientation) -> Figure:
+def over_layers(
+    one: Seen, camera: str, orientation: Orientation, *, smooth: bool = False
+) -> Figure:
     """One decision: rows are flow steps, columns layers."""
     (part,) = [p for p, read in one.captured.parts.items() if _sees(read.tokens)]
     steps, layers = one.captured.parts[part].mean.shape[:2]
@@ -72,7 +83,9 @@ def over_layers(one: Seen, camera: str, orientation: Orientation) -> Figure:
     figure, grid = _grid(steps, layers)
     picture, own = one.moment.pictures[camera], one.attention.cameras[camera]
     for (step, layer), shown in cells.items():
-        grid[step][layer].imshow(paint.overlay(picture, shown, own, end, orientation))
+        grid[step][layer].imshow(
+            paint.overlay(picture, shown, own, end, orientation, smooth=smooth)
+        )
     for layer in range(layers):
         grid[0][layer].set_title(f"layer {layer}", fontsize=8, color=INK)
     for step in range(steps):
@@ -82,7 +95,7 @@ def over_layers(one: Seen, camera: str, orientation: Orientation) -> Figure:
     return figure
 
 
-def imagined(one: Seen, camera: str, orientation: Orientation) -> Figure:
+def imagined(one: Seen, camera: str, orientation: Orientation, *, smooth: bool = False) -> Figure:
     """What actions read of the present and of each imagined frame, over what then was seen."""
     found = maps.sight(one.captured, one.attention)
     frames = {0: found.images[camera]} | {
@@ -95,7 +108,7 @@ def imagined(one: Seen, camera: str, orientation: Orientation) -> Figure:
     for column, (frame, shown) in enumerate(lift.items()):
         picture = (one.moment.later if frame else one.moment.pictures)[camera]
         own = one.attention.cameras[camera]
-        grid[0][column].imshow(paint.overlay(picture, shown, own, end, orientation))
+        grid[0][column].imshow(paint.overlay(picture, shown, own, end, orientation, smooth=smooth))
         title = f"imagined frame {frame}" if frame else "present"
         grid[0][column].set_title(title, fontsize=8, color=INK)
     figure.suptitle(f"{_name(one)}, control step {one.moment.step}", fontsize=9, color=INK)

@@ -15,14 +15,16 @@ from analysis.attention.study import Seen
 from wambench.contract import Orientation
 from wambench.video import write_film
 
-SIDE = 224  # pixels of a camera's picture in the film
+SIDE = 256  # pixels of a camera's picture in the film
 LABEL = 18  # rows above and below the pictures
 RAMP = 120  # columns of the scale
 
 Picture = NDArray[np.uint8]
 
 
-def frames(seen: Sequence[Seen], orientation: Orientation) -> list[Picture]:
+def frames(
+    seen: Sequence[Seen], orientation: Orientation, *, smooth: bool = False
+) -> list[Picture]:
     """One frame per moment: a column per policy, a row per camera, all on one scale."""
     names = list(dict.fromkeys(arm_name(one.arm.policy, one.arm.control) for one in seen))
     by_step: dict[int, dict[str, Seen]] = {}
@@ -36,7 +38,12 @@ def frames(seen: Sequence[Seen], orientation: Orientation) -> list[Picture]:
     }
     end = paint.scale_end([grid for cameras in lift.values() for grid in cameras.values()])
     return [
-        _frame([(name, by_step[step][name], lift[step, name]) for name in names], end, orientation)
+        _frame(
+            [(name, by_step[step][name], lift[step, name]) for name in names],
+            end,
+            orientation,
+            smooth=smooth,
+        )
         for step in sorted(by_step)
         if len(by_step[step]) == len(names)
     ]
@@ -46,13 +53,22 @@ def _frame(
     columns: Sequence[tuple[str, Seen, Mapping[str, NDArray[np.floating]]]],
     end: float,
     orientation: Orientation,
+    *,
+    smooth: bool,
 ) -> Picture:
     parts = []
     for name, one, lift in columns:
         cells = [
             np.asarray(
                 Image.fromarray(
-                    paint.overlay(one.moment.pictures[camera], lift[camera], grid, end, orientation)
+                    paint.overlay(
+                        one.moment.pictures[camera],
+                        lift[camera],
+                        grid,
+                        end,
+                        orientation,
+                        smooth=smooth,
+                    )
                 ).resize((SIDE, SIDE), Image.Resampling.NEAREST)
             )
             for camera, grid in one.attention.cameras.items()

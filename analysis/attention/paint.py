@@ -21,6 +21,7 @@ COLOURS = "PuOr_r"  # diverging, told apart by all common kinds of colour vision
 STRONGEST = 0.85  # opacity at the ends of the scale
 SMALLEST_END = 2.0  # the scale never spans less than half to twice
 LARGEST_END = 8.0
+FINER = 8  # squares of a smoothed map along a square of its own
 
 Floats = NDArray[np.floating]
 Picture = NDArray[np.uint8]
@@ -39,8 +40,25 @@ def scale_end(drawn: Sequence[Floats]) -> float:
     return float(np.clip(np.quantile(folds, 0.99), SMALLEST_END, LARGEST_END))
 
 
+def smoothed(lift: Floats, grid: Grid) -> tuple[Floats, Grid]:
+    """The map between the middles of its squares, on a finer grid: linear in the logarithm.
+
+    For the eye alone; scores are of squares.
+    """
+    from scipy.ndimage import zoom
+
+    between = zoom(np.log(np.maximum(lift, 1e-9)), FINER, order=1, mode="nearest", grid_mode=True)
+    return np.exp(between), grid._replace(rows=grid.rows * FINER, columns=grid.columns * FINER)
+
+
 def overlay(
-    picture: Picture, lift: Floats, grid: Grid, end: float, orientation: Orientation
+    picture: Picture,
+    lift: Floats,
+    grid: Grid,
+    end: float,
+    orientation: Orientation,
+    *,
+    smooth: bool = False,
 ) -> Picture:
     """A picture [S, S, 3] under a map.
 
@@ -50,7 +68,10 @@ def overlay(
         grid: where the tokens lie on the image.
         end: the scale runs from ``1 / end`` to ``end``.
         orientation: in which the policy saw the image.
+        smooth: :func:`smoothed` first; else every square has one colour.
     """
+    if smooth:
+        lift, grid = smoothed(lift, grid)
     import matplotlib as mpl
 
     there = maps.painted(lift, grid, picture.shape[0], orientation)

@@ -25,7 +25,7 @@ FPS_OF_ROBOT = 20
 
 
 def write(
-    out: Path, plan: Plan, found: Answers, camera: str, command: str
+    out: Path, plan: Plan, found: Answers, camera: str, command: str, *, smooth: bool = False
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Write everything; returns the table of means and the manifest, which is written last.
 
@@ -35,6 +35,7 @@ def write(
         found: what came of it.
         camera: of the figures.
         command: that did all this.
+        smooth: figures and film show maps between the middles of their squares.
     """
     turned = plan.wide.rules.orientation
     means = compare.means(found.scores)
@@ -47,14 +48,19 @@ def write(
     for name, table in ((MEANS, means), (DIFFERENCES, gaps), (BLANKING, blanking)):
         if table is not None:
             table.to_csv(out / name, index=False, float_format="%.6g", lineterminator="\n")
-    _figures(out, plan, found, means, blanking, camera)
+    _figures(out, plan, found, means, blanking, camera, smooth=smooth)
     title = (
         f"{plan.drawn.suite}, task {plan.drawn.task_index}, initial state {plan.drawn.init_state}"
     )
     (out / "attention.html").write_text(
         page.render(found.seen, turned, title, command), encoding="utf-8"
     )
-    film.write(out, "rollout", film.frames(found.seen, turned), FPS_OF_ROBOT / plan.fine.stride)
+    film.write(
+        out,
+        "rollout",
+        film.frames(found.seen, turned, smooth=smooth),
+        FPS_OF_ROBOT / plan.fine.stride,
+    )
     manifest = _manifest(out, plan, found, command)
     (out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
     return means, manifest
@@ -77,6 +83,8 @@ def _figures(
     means: pd.DataFrame,
     blanking: pd.DataFrame | None,
     camera: str,
+    *,
+    smooth: bool,
 ) -> None:
     seen, turned = found.seen, plan.wide.rules.orientation
     steps = sorted({one.moment.step for one in seen})
@@ -85,16 +93,18 @@ def _figures(
     }
     chosen = [one for one in seen if one.moment.step in spaced]
     middle = sorted(spaced)[len(spaced) // 2]
-    figures.save(figures.over_time(chosen, camera, turned), out / "over-time.png")
+    figures.save(figures.over_time(chosen, camera, turned, smooth=smooth), out / "over-time.png")
     figures.save(figures.words(seen), out / "words.png")
     for one in seen:
         if one.moment.step != middle:
             continue
         name = file_name(one.arm.policy)
-        figures.save(figures.over_layers(one, camera, turned), out / f"layers-{name}.png")
+        figures.save(
+            figures.over_layers(one, camera, turned, smooth=smooth), out / f"layers-{name}.png"
+        )
         if one.attention.frames:
             path = out / f"imagined-{name}.png"
-            figures.save(figures.imagined(one, camera, turned), path)
+            figures.save(figures.imagined(one, camera, turned, smooth=smooth), path)
     for measure, level in (("lift", 1.0), ("auroc", 0.5), ("nss", 0.0)):
         for where in (camera, BOTH):
             name = f"{measure}-{where.replace(' ', '-')}.png"
