@@ -181,7 +181,7 @@ def test_a_sweep_in_which_nothing_moves_says_so_and_ends(
     tmp_path: Path, swept: CommandLine
 ) -> None:
     policies = [variant(0, load_seconds=600)]
-    ended = swept(tmp_path / "s.yaml", content(policies), tmp_path / "run", "--wait-seconds", 5)
+    ended = swept(tmp_path / "s.yaml", content(policies), tmp_path / "run", "--wait-seconds", 20)
     assert ended.code == 2
     line = ended.err.strip().splitlines()[-1]
     assert "nothing has moved for" in line and "waiting for policy 'p0' to load" in line

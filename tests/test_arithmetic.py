@@ -42,8 +42,13 @@ def nano(**environment: str) -> Arithmetic:
     return Arithmetic.model_validate(json.loads(ended.stdout.splitlines()[-1]))
 
 
-def test_a_nano_policy_that_rounds_otherwise_is_told_apart() -> None:
-    here, again = nano(), nano()
+@pytest.fixture(scope="module")
+def here() -> Arithmetic:
+    return nano()
+
+
+def test_a_nano_policy_that_rounds_otherwise_is_told_apart(here: Arithmetic) -> None:
+    again = nano()
     plain = nano(ATEN_CPU_CAPABILITY="default")
     assert here == again, "the same processor answers the same"
     assert plain.kernels == "DEFAULT" and plain.threads == 1
@@ -53,8 +58,8 @@ def test_a_nano_policy_that_rounds_otherwise_is_told_apart() -> None:
 
 
 @pytest.mark.skipif("avx2" not in CPU.read_text(), reason="a processor without AVX2")
-def test_nano_policies_take_kernels_that_other_processors_have() -> None:
-    assert nano().kernels == "AVX2", "and not the widest that this one has"
+def test_nano_policies_take_kernels_that_other_processors_have(here: Arithmetic) -> None:
+    assert here.kernels == "AVX2", "and not the widest that this one has"
     widest = nano(ATEN_CPU_CAPABILITY="avx512", MKL_CBWR="AUTO", ONEDNN_MAX_CPU_ISA="ALL")
     assert widest.kernels != "AVX2", "what the environment says counts"
 
