@@ -190,7 +190,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(plugins, "make_policy", lambda name, options: policy())
 
         async def both() -> None:
-            host = Host("echo", {}, OPENPI_LIBERO, seed=0, per_connection=False)
+            host = Host("echo", {}, OPENPI_LIBERO)
             server = await start(host, "127.0.0.1", 0, token)
             async with server:
                 port = next(iter(server.sockets)).getsockname()[1]

@@ -12,12 +12,14 @@ import typer
 from wambench.cli.options import PolicyOption, parsed
 from wambench.errors import UserError
 
-LOOPBACK = ("127.0.0.1", "::1")
+LOOPBACK = ("127.0.0.1", "::1")  # as in wambench.wire.listening, which is not imported for a help
 
 
 def serve(
     policy: Annotated[str, typer.Argument(help="A policy; see wambench policies.")],
-    protocol: Annotated[Literal["openpi"], typer.Option(help="What its clients speak.")] = "openpi",
+    protocol: Annotated[
+        Literal["openpi", "vla-eval"], typer.Option(help="What its clients speak.")
+    ] = "openpi",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     option: PolicyOption = None,
@@ -26,7 +28,7 @@ def serve(
         Path | None, typer.Option(help="Holds a token that clients must show.")
     ] = None,
     episode_per_connection: Annotated[
-        bool, typer.Option(help="A connection is an episode: for policies with a memory.")
+        bool, typer.Option(help="openpi: a connection is an episode, for policies with a memory.")
     ] = False,
 ) -> None:
     """Serve a policy over a WebSocket until Ctrl-C.
@@ -39,21 +41,26 @@ def serve(
             f"--host {host}: others could reach the policy; add --token-file with a token, or "
             "listen on 127.0.0.1"
         )
+    from wambench.wire import openpi_server, vla_eval_server
     from wambench.wire.host import Host
-    from wambench.wire.openpi_server import start, until_stopped
-    from wambench.wire.presets import OPENPI_LIBERO
+    from wambench.wire.listening import until_stopped
+    from wambench.wire.presets import OPENPI_LIBERO, VLA_EVAL_LIBERO
 
-    served = Host(
-        policy, parsed(option or ()), OPENPI_LIBERO, seed=seed,
-        per_connection=episode_per_connection,
-    )  # fmt: skip
+    preset = OPENPI_LIBERO if protocol == "openpi" else VLA_EVAL_LIBERO
+    served = Host(policy, parsed(option or ()), preset)
+    where = (served, host, port, token)
 
     async def run() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         try:
-            server = await start(served, host, port, token)
+            if protocol == "openpi":
+                server = await openpi_server.start(
+                    *where, seed=seed, episode_per_connection=episode_per_connection
+                )
+            else:
+                server = await vla_eval_server.start(*where, seed=seed)
         except OSError as error:
             raise UserError(
                 f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"

@@ -51,3 +51,12 @@ OPENPI_LIBERO = WirePreset(
     prompt="prompt",
     action=ANY_ACTION,
 )
+
+# vla-eval's LIBERO, asked for the same axis-angle; its pictures lie in a map of their own.
+VLA_EVAL_LIBERO = OPENPI_LIBERO.model_copy(
+    update={
+        "images": {"agentview": "images/agentview", "wrist": "images/wrist"},
+        "state_key": "states",
+        "prompt": "task_description",
+    }
+)
