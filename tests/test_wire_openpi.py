@@ -371,7 +371,7 @@ def serving() -> Iterator[Callable[..., str]]:
         )  # fmt: skip
         running.append(process)
         assert process.stdout is not None
-        found = re.search(r"openpi://([\d.:]+)", process.stdout.readline())
+        found = re.search(r"(?:openpi|vla-eval)://([\d.:]+)", process.stdout.readline())
         assert found is not None, process.communicate()[1]
         return f"ws://{found[1]}"
 

@@ -6,6 +6,8 @@ import asyncio
 import base64
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from PIL import Image
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosedOK
 
-from tests.test_wire_openpi import Echo, joined
+from tests.running import in_process
+from tests.test_wire_openpi import Echo, joined, serving  # noqa: F401
 from wambench import Policy, plugins
 from wambench.cells import Cell, noise_seed
 from wambench.wire.host import Host
@@ -291,3 +294,71 @@ def test_what_is_no_frame_closes_the_connection(
             assert (await Client(connection).ask("hello", {})).type == "hello"
 
     served(scene)
+
+
+THEIRS = """
+import asyncio, json, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from vla_eval.connection import Connection
+task = json.loads(sys.argv[3])
+random = np.random.default_rng(5)
+seen = [
+    {
+        "images": {
+            name: random.integers(0, 255, (256, 256, 3), np.uint8)
+            for name in ("agentview", "wrist")
+        },
+        "task_description": task["name"],
+        "states": random.uniform(-1, 1, 8),
+    }
+    for _ in range(10)
+]
+async def main():
+    async with Connection(sys.argv[2]) as connection:
+        await connection.start_episode({"task": task})
+        out = [np.asarray((await connection.act(one))["actions"]) for one in seen]
+        await connection.end_episode({"metrics": {"success": False}, "steps": len(out)})
+    print(json.dumps(np.stack(out).tobytes().hex()))
+asyncio.run(main())
+"""
+OURS = """
+import json, sys
+import numpy as np
+from wambench import plugins
+from wambench.cells import Cell, noise_seed
+from wambench.wire.presets import VLA_EVAL_LIBERO
+from wambench.wire.reading import observation
+task = json.loads(sys.argv[1])
+known = plugins.make_suite(task["suite"]).tasks()[task["task_id"]].name
+cell = Cell("", "", "", task["suite"], task["task_id"], known, task["episode_idx"], 7)
+policy = plugins.make_policy("nano-imagewam", {})
+policy.load()
+random = np.random.default_rng(5)
+out = []
+for step in range(10):
+    pictures = {
+        f"images/{name}": random.integers(0, 255, (256, 256, 3), np.uint8)
+        for name in ("agentview", "wrist")
+    }
+    seen = {"task_description": task["name"], "states": random.uniform(-1, 1, 8), **pictures}
+    if len(out) == step:
+        shown = observation(seen, VLA_EVAL_LIBERO, policy.spec, "e", step, noise_seed(cell, step))
+        (chunk,) = policy.act([shown])
+        out += list(np.clip(chunk.astype(np.float64), -1, 1)[: policy.spec.replan_steps])
+print(json.dumps(np.stack(out[:10]).tobytes().hex()))
+"""
+
+
+@pytest.mark.slow
+def test_vla_evals_own_client_gets_our_own_actions(
+    serving: Callable[..., str], tmp_path: Path
+) -> None:
+    """Their connection, unmodified, over ten steps: equal to the bit to the policy in process."""
+    target = tmp_path / "site"
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target"]
+    if subprocess.run([*install, str(target), "vla-eval==0.8.0"], check=False).returncode:
+        pytest.skip("vla-eval 0.8.0 cannot be had here")
+    url = serving("nano-imagewam", "--protocol", "vla-eval", "--seed", "7")
+    told = in_process(THEIRS, str(target), url, json.dumps(TASK))
+    assert told == in_process(OURS, json.dumps(TASK))
