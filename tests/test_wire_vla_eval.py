@@ -352,7 +352,8 @@ print(json.dumps(np.stack(out[:10]).tobytes().hex()))
 
 @pytest.mark.slow
 def test_vla_evals_own_client_gets_our_own_actions(
-    serving: Callable[..., str], tmp_path: Path
+    serving: Callable[..., str],  # noqa: F811
+    tmp_path: Path,
 ) -> None:
     """Their connection, unmodified, over ten steps: equal to the bit to the policy in process."""
     target = tmp_path / "site"
