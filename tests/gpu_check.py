@@ -31,7 +31,7 @@ POLICIES = ("pi0", "openvla-oft", "imagewam-4b", "fastwam", "fastwam-joint", "fa
 BATCHES = (1, 4, 16)
 MODES = ("eager", "graph")
 CLOSE = 0.02  # of the largest action: bf16, and kernels chosen anew for a capture
-SECONDS = 5.0  # of measuring, for each batch and mode
+SECONDS = 3.0  # of measuring, for each batch and mode
 
 
 def made(name: str, mode: str) -> Policy:

@@ -14,7 +14,7 @@ from wambench.store import Store, episodes_frame
 FILE = Path(__file__).parent.parent / "sweeps" / "quick.yaml"
 COPY = "nano-pi0, a copy"
 CELLS = 14  # of each policy
-SAMPLE = ("nano-pi0", "expert", "mirrored", "random")
+SAMPLE = ("nano-pi0", "expert", "mirrored")
 
 
 @pytest.mark.slow
@@ -37,7 +37,8 @@ def test_what_works_is_told_from_what_is_broken(tmp_path: Path, sample: bool) ->
     wins = frame["outcome"].eq("success").groupby(frame["policy"]).sum()
     print(f"\n{wins.to_dict()} of {CELLS}")
     assert wins["expert"] >= CELLS - 1
-    assert wins["mirrored"] <= 1 and wins["random"] == 0
+    broken = [name for name in ("mirrored", "random") if name in plan["policies"]]
+    assert broken and all(wins[name] <= 1 for name in broken)
     assert wins[COPY] == wins["nano-pi0"] > CELLS // 2
 
     told = wambench("report", run, "--json", timeout=600)
@@ -46,9 +47,9 @@ def test_what_works_is_told_from_what_is_broken(tmp_path: Path, sample: bool) ->
     verdicts = {
         (row["first"], row["second"]): row["verdict"]["kind"] for row in tables["comparisons"]
     }
-    for broken in ("mirrored", "random"):
-        assert verdicts["nano-pi0", broken] == "better"
-        assert verdicts["expert", broken] == "better"
+    for name in broken:
+        assert verdicts["nano-pi0", name] == "better"
+        assert verdicts["expert", name] == "better"
     (copy,) = (row["found"] for row in tables["variants"] if row["found"]["first"] == COPY)
     assert copy["verdict"]["kind"] in ("equivalent", "undecided")
     assert copy["found"]["only_first"] == copy["found"]["only_second"] == 0

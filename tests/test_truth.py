@@ -84,11 +84,12 @@ def test_one_task_replays_bit_identically(copy: Path) -> None:
 def test_forty_episodes_over_all_suites(tmp_path: Path, sample: bool) -> None:
     """40 episodes, expert and noise, under the protocol with the most awkward seeding too.
 
-    The sample: 11 episodes, of one task a suite.
+    The sample: six episodes, of one task a suite.
     """
     total = []
+    scripted = ["noisy-expert"] if sample else ["expert", "noisy-expert"]
     for protocol, tasks, policies, init_states in (
-        ("wambench-1", SAMPLE if sample else TASKS, ["expert", "noisy-expert"], [0, 11]),
+        ("wambench-1", SAMPLE if sample else TASKS, scripted, [0, 11]),
         ("imagewam", {"libero_goal": [7]} if sample else AWKWARD, ["expert"], [2]),
     ):
         run = tmp_path / protocol
@@ -106,6 +107,6 @@ def test_forty_episodes_over_all_suites(tmp_path: Path, sample: bool) -> None:
             assert len(store.known()) == len(store.cells())
     assert_true(total)
     print(f"\n{Counter(found['outcome'] for found in total)}")
-    assert len(total) >= (11 if sample else 40)
-    assert sum(found["outcome"] == "success" for found in total) >= (4 if sample else 15)
-    assert sum(found["frames"] for found in total) >= (27 if sample else 100)
+    assert len(total) >= (6 if sample else 40)
+    assert sum(found["outcome"] == "success" for found in total) >= (3 if sample else 15)
+    assert sum(found["frames"] for found in total) >= (15 if sample else 100)
