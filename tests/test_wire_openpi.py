@@ -218,7 +218,7 @@ def test_the_server_speaks_first_and_answers(served: Callable[..., None]) -> Non
     async def scene(url: str) -> None:
         async with joined(url) as connection:
             about = (await said(connection))["wambench"]
-            assert about["horizon"] == 5 and about["preset"]["orientation"] == "rotated_180"
+            assert about["spec"]["horizon"] == 5 and about["preset"]["orientation"] == "rotated_180"
             question = request(size=16)
             first = await asked(connection, question)
             assert first["actions"].shape == (5, 7) and first["actions"].dtype == np.float64

@@ -52,7 +52,7 @@ class PolicyChoice:
             ) from error
         return {
             "name": self.name,
-            "options": dict(self.options),
+            "options": {k: v for k, v in self.options.items() if k not in policy.logistics},
             "spec": policy.spec.model_dump(mode="json"),
             "source": _source_hash(type(policy)),
             "fingerprint": fingerprint,

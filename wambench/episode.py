@@ -11,7 +11,7 @@ Non-obvious behaviours:
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Literal
@@ -51,13 +51,16 @@ class PolicyClient(Interface):
     def act(self, observation: Observation) -> object:
         """Answer one observation; unchecked."""
 
+    def measured(self, episode: str) -> Mapping[str, Sequence[float]]:
+        """What the policy measured of its looks, if it can say; never raises."""
+
     def forget(self, episode: str) -> None:
         """End an episode."""
 
 
 @dataclass(frozen=True)
 class EpisodeRecord:
-    """The outcome of one cell. ``seconds`` is the only field that two runs may differ in."""
+    """The outcome of one cell. Two runs may differ in ``seconds`` and ``measured`` alone."""
 
     cell: Cell
     outcome: Outcome
@@ -66,6 +69,7 @@ class EpisodeRecord:
     fault: str  # of a policy_error: one line; else empty
     trace: Trace
     seconds: dict[str, float] = field(compare=False)  # stage -> wall seconds
+    measured: Mapping[str, Sequence[float]] = field(compare=False, default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,13 +132,23 @@ def run_episode(
     except PolicyFault as error:
         outcome, fault = "policy_error", _one_line(error)
     finally:
+        measured = client.measured(cell.key)
         client.forget(cell.key)
     trace = Trace(
         np.array(actions).reshape(-1, suite.action.dim),
         np.array(snapshots),
         np.array(digests, np.uint64),
     )
-    return EpisodeRecord(cell, outcome, len(actions), looks, fault, trace, clock.totals())  # type: ignore[arg-type]
+    return EpisodeRecord(
+        cell,
+        outcome,  # type: ignore[arg-type]
+        len(actions),
+        looks,
+        fault,
+        trace,
+        clock.totals(),
+        measured,
+    )
 
 
 def begin(cell: Cell, setting: Setting, simulator: Simulator, clock: Clock) -> None:

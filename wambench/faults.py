@@ -16,6 +16,7 @@ MESSAGES = (
     "CUDA error", "CUDA driver error", "CUDA out of memory", "CUDNN_STATUS", "CUBLAS_STATUS",
     "cuDNN error", "NCCL error", "DefaultCPUAllocator: can't allocate memory", "std::bad_alloc",
     "Cannot allocate memory", "Too many open files", "No space left on device",
+    "RESOURCE_EXHAUSTED",
 )  # fmt: skip
 """How libraries that only raise RuntimeError begin what they say of a machine."""
 
@@ -35,6 +36,12 @@ def is_dead(error: BaseException) -> bool:
         for one in _causes(error)
         if _blames_machine(one)
     )
+
+
+def blames_machine(text: str) -> bool:
+    """Whether what a policy elsewhere says of a fault is the fault of the machine it is on."""
+    kinds = (*TORCH, "MemoryError", InfrastructureFailure.__name__)
+    return any(word in text for word in (*kinds, *MESSAGES))
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,13 @@ class Policy(ABC):
     """
 
     spec: PolicySpec
+
+    logistics: ClassVar[frozenset[str]] = frozenset()
+    """Options that say where and how it is asked (an address, a time-out) and not what it answers.
+
+    They are no part of cell keys. A policy that has some lives elsewhere: the sweep stops if its
+    first episodes all end at their first look.
+    """
 
     def load(self) -> None:
         """Load weights. Called once, in the process that will call ``act``."""
@@ -86,6 +93,13 @@ class Policy(ABC):
     @abstractmethod
     def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
         """Return an action chunk, float [1 <= H <= ``spec.horizon``, A], per observation."""
+
+    def measured(self, episode: str) -> Mapping[str, Sequence[float]]:
+        """What it measured of its looks in an episode: name with unit -> a number each, NaN: none.
+
+        Asked before :meth:`forget`; stored beside the episode, no part of its result.
+        """
+        return {}
 
     def forget(self, episode: str) -> None:
         """Drop the memory of an episode that ended."""

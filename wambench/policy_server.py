@@ -86,6 +86,15 @@ def begin(policy: Policy, start: EpisodeStart) -> Answer:
     return Answer()
 
 
+def measured_by(policy: Policy, episode: str) -> Mapping[str, Sequence[float]]:
+    """What a policy measured of its looks; nothing from one that fails at that."""
+    try:
+        found = policy.measured(episode)
+        return {str(name): [float(one) for one in numbers] for name, numbers in found.items()}
+    except Exception:  # it is beside the point: the episode stands
+        return {}
+
+
 def _blame(error: BaseException) -> Answer:
     if is_machinery(error):
         return Answer(trouble=describe(error), dead=is_dead(error))
@@ -115,6 +124,10 @@ class LocalClient:
     def act(self, observation: Observation) -> Any:
         """Answer one observation."""
         return answer_batch(self._policy, [observation])[0].unwrap()
+
+    def measured(self, episode: str) -> Mapping[str, Sequence[float]]:
+        """What the policy measured of its looks."""
+        return measured_by(self._policy, episode)
 
     def forget(self, episode: str) -> None:
         """End an episode."""
@@ -177,6 +190,12 @@ class PolicyActor:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         await self._queue.put((observation, future))
         return await future
+
+    async def measured(self, episode: str) -> Mapping[str, Sequence[float]]:
+        """What the policy measured of its looks in an episode that is not yet forgotten."""
+        if episode not in self._episodes:
+            return {}
+        return await self._in_thread(lambda: measured_by(self._loaded(), episode))
 
     async def forget(self, episode: str) -> None:
         """End an episode."""

@@ -21,6 +21,7 @@ from wambench.cli import (
     exporting,
     inventory,
     listing,
+    remote,
     runs,
     serving,
     sweep,
@@ -54,6 +55,7 @@ for name, function in COMMANDS.items():
     app.command(name)(function)
 app.add_typer(audit.app, name="audit")
 app.add_typer(inventory.app, name="runs")
+app.add_typer(remote.app, name="remote")
 
 
 def main() -> None:

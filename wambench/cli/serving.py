@@ -11,6 +11,7 @@ import typer
 
 from wambench.cli.options import PolicyOption, parsed
 from wambench.errors import UserError
+from wambench.wire.tokens import read_token
 
 LOOPBACK = ("127.0.0.1", "::1")  # as in wambench.wire.listening, which is not imported for a help
 
@@ -35,7 +36,7 @@ def serve(
 
     Example: wambench serve nano-pi0 --protocol openpi --port 8000
     """
-    token = _token(token_file)
+    token = None if token_file is None else read_token(token_file, "--token-file")
     if host not in LOOPBACK and token is None:
         raise UserError(
             f"--host {host}: others could reach the policy; add --token-file with a token, or "
@@ -72,15 +73,3 @@ def serve(
 
     asyncio.run(run())
     print("stopped")
-
-
-def _token(file: Path | None) -> str | None:
-    if file is None:
-        return None
-    try:
-        token = file.read_text(encoding="utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--token-file {str(file)!r}: cannot be read ({error})") from None
-    if not token or not token.isascii() or len(token.split()) != 1:
-        raise UserError(f"--token-file {str(file)!r} must hold one word of ASCII; write a token")
-    return token

@@ -9,7 +9,7 @@ from wambench.cells import Cell
 from wambench.errors import UserError
 from wambench.passport import ARITHMETIC, Passport, merged, refused
 from wambench.stopping import Stopping
-from wambench.store.store import STORE_NAME, Store, read_uri
+from wambench.store.store import STORE_NAME, Store, has_measurements, read_uri
 
 
 def merge_runs(
@@ -101,12 +101,16 @@ def _copy(store: Store, source: Path, keys: Iterable[str] | None) -> None:
             else:
                 database.executemany("INSERT INTO wanted VALUES (?)", [(key,) for key in keys])
             played = "SELECT policy FROM other.cells WHERE key IN wanted"
-            for table, of_it in (
+            tables = [
                 ("passports", "TRUE"),
                 ("policies", f"label IN ({played})"),
                 ("cells", "key IN wanted"),
                 ("episodes", "cell_key IN wanted"),
-            ):
+            ]
+            if has_measurements(database, "other"):
+                new = "cell_key NOT IN (SELECT cell_key FROM episodes)"
+                tables.insert(-1, ("measurements", f"cell_key IN wanted AND {new}"))
+            for table, of_it in tables:
                 database.execute(
                     f"INSERT OR IGNORE INTO {table} SELECT * FROM other.{table} WHERE {of_it}"
                 )

@@ -1,5 +1,6 @@
 """Tables of ``run.sqlite``.
 
+``measurements`` are a policy's own of its looks, one list of numbers an episode and name.
 ``cells`` is what was asked for, ``episodes`` what is known (at most one per cell, never
 overwritten), ``attempts`` what went wrong with the machinery, ``invocations`` who asked.
 ``cells.current`` is 0 for cells that a later sweep asked for under another key (a policy whose
@@ -8,6 +9,14 @@ rule spared (:mod:`wambench.stopping`), which is remembered in ``meta``.
 """
 
 VERSION = 1
+
+# Came after version 1 and takes nothing from it: a store without the table has measured nothing.
+MEASUREMENTS = """
+CREATE TABLE IF NOT EXISTS measurements (
+    cell_key TEXT NOT NULL REFERENCES cells (key), name TEXT NOT NULL, numbers TEXT NOT NULL,
+    PRIMARY KEY (cell_key, name)
+)
+"""
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);

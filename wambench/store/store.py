@@ -68,6 +68,7 @@ class Store:
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA foreign_keys = ON")
                 _create_if_new(connection)
+                connection.execute(schema.MEASUREMENTS)
                 store = cls(folder, connection)
                 with store._db:
                     row = store._db.execute(
@@ -194,6 +195,13 @@ class Store:
                     final, record.trace.pack(), json.dumps(record.seconds), _now(),
                 ),
             )  # fmt: skip
+            self._db.executemany(
+                "INSERT INTO measurements VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                [
+                    (record.cell.key, name, json.dumps(list(numbers)))
+                    for name, numbers in record.measured.items()
+                ],
+            )
 
     def add_attempt(self, cell: Cell, kind: str, message: str, trace: str) -> None:
         """Record an infrastructure failure of a cell."""
@@ -316,6 +324,20 @@ class Store:
                 f"({one_line(error)}); restore the run from a backup, or run its sweep anew"
             ) from None
 
+    def measurements(self, prefix: str) -> Mapping[str, Mapping[str, Sequence[float]]]:
+        """Key -> name -> a number for each look, of current cells and names that begin so."""
+        if not has_measurements(self._db, "main"):
+            return {}
+        rows = self._db.execute(
+            "SELECT cell_key, name, numbers FROM measurements JOIN cells ON key = cell_key "
+            f"WHERE current AND substr(name, 1, ?) = ? ORDER BY {CANONICAL}, name",
+            (len(prefix), prefix),
+        )
+        found: dict[str, dict[str, Sequence[float]]] = {}
+        for key, name, numbers in rows:
+            found.setdefault(key, {})[name] = json.loads(numbers)
+        return found
+
     def attempts(self, latest: int = -1) -> Sequence[Mapping[str, Any]]:
         """Infrastructure failures, oldest first: all, or so many of the latest."""
         cursor = self._db.execute(
@@ -343,6 +365,12 @@ def read_uri(folder: Path) -> str:
     left_over = wal.exists() and wal.stat().st_size > 0
     immutable = "" if left_over or os.access(folder, os.W_OK) else "&immutable=1"
     return f"{file.resolve().as_uri()}?mode=ro{immutable}"
+
+
+def has_measurements(connection: sqlite3.Connection, database: str) -> bool:
+    """Whether a store has the table; it came later than others."""
+    query = f"SELECT 1 FROM {database}.sqlite_master WHERE name = 'measurements'"
+    return connection.execute(query).fetchone() is not None
 
 
 @contextlib.contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 from wambench.arithmetic import Arithmetic
 from wambench.cells import Cell, Kind
-from wambench.episode import Setting
+from wambench.episode import EpisodeRecord, Setting
 from wambench.errors import UserError
 from wambench.passport import SuiteProbe
 from wambench.policy_server import PolicyActor
@@ -25,6 +25,7 @@ from wambench.sweep.progress import Reporter
 from wambench.sweep.residents import Arrival, Residents
 from wambench.sweep.schedule import Schedule, TaskName
 from wambench.sweep.sizing import Sizing, size
+from wambench.sweep.trust import KIND, POLICY_KINDS, Trust
 from wambench.sweep.watch import Watch
 from wambench.sweep.worker import Finished, ray_options
 from wambench.sweepfile import Plan
@@ -71,6 +72,10 @@ class Loop:
         self._nodes_seen = 0.0
         self._pool: Pool | None = None
         self._residents: Residents | None = None
+        known = {stored.cell.policy for stored in store.cells() if stored.outcome is not None}
+        self._trust = Trust(
+            label for label, p in plan.policies.items() if p.logistics and label not in known
+        )
         self.done = 0
         self.lost: set[str] = set()
 
@@ -314,6 +319,9 @@ class Loop:
             self._handle_failure(event)
         elif slot.doing == "run":
             finished: Finished = event.value
+            if not self._trusted(finished.record):
+                slot.cell, slot.doing = None, "idle"
+                return
             self._store.add_episode(finished.record)
             self._estimator.learn(finished.record.cell, finished.record.seconds)
             self._reporter.finished(finished.record)
@@ -326,10 +334,23 @@ class Loop:
                 self._pool.kill(slot)
         slot.doing = "idle"
 
+    def _trusted(self, record: EpisodeRecord) -> bool:
+        """Whether it counts; else it is stored as an attempt and its cell waits again."""
+        try:
+            counts = self._trust.ended(record)
+        except UserError:
+            self._store.add_attempt(record.cell, KIND, record.fault, "")
+            raise
+        if not counts:
+            self._lose(record.cell, KIND, record.fault, "")
+        return counts
+
     def _handle_failure(self, event: Event) -> None:
         slot = event.slot
         if slot.cell is not None:
             self._lose(slot.cell, event.kind, event.message, event.traceback)
+            if event.kind in POLICY_KINDS:
+                self._trust.failed(slot.cell.policy, event.message)
             return
         self._open_failures[slot.task] += 1
         if self._open_failures[slot.task] >= self._options.attempts:

@@ -29,6 +29,7 @@ class Replica:
     loaded: bool = False
     ready: bool = False
     since: float = 0.0  # it was loaded
+    restarted: float = float("-inf")  # when it was last ended for another to take its place
     running: int = 0  # cells
     pending: Any = None  # the reference that tells the next
 
@@ -145,10 +146,17 @@ class Residents:
                     return Arrival(label)
             if monotonic() - replica.since > self._stall_seconds:
                 replica.ready = True
-                self.restart(replica)
+                ray.kill(replica.actor, no_restart=False)
                 return Arrival(label)
         elif answered:
-            ray.get(replica.pending)
+            try:
+                ray.get(replica.pending)
+            except ray.exceptions.RayActorError:
+                # It may have been asked while the old process was going.
+                if monotonic() - replica.restarted > self._stall_seconds:
+                    raise
+                replica.pending = replica.actor.ready.remote()
+                return None
             if replica.born:
                 replica.loaded, replica.since = True, monotonic()
                 replica.pending = replica.actor.arithmetic.remote()
@@ -170,8 +178,15 @@ class Residents:
 
     @staticmethod
     def restart(replica: Replica) -> None:
-        """End a process that is beyond help; Ray starts it again, and it loads when asked."""
+        """End a process that is beyond help; Ray starts it again.
+
+        It gets no cell before it has loaded and said again how it computes: what it is now may
+        not be what it was.
+        """
         ray.kill(replica.actor, no_restart=False)
+        replica.loaded = replica.ready = False
+        replica.restarted = monotonic()
+        replica.pending = replica.actor.ready.remote()
 
     def drop(self, label: str) -> None:
         """Release a policy."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -94,6 +94,13 @@ class _RemoteClient:
     def act(self, observation: Observation) -> Any:
         self._worker.asking(observation.episode, observation.step)
         return self._get(self._actor.act.remote(observation)).unwrap()
+
+    def measured(self, episode: str) -> Mapping[str, Sequence[float]]:
+        try:
+            found: Mapping[str, Sequence[float]] = self._get(self._actor.measured.remote(episode))
+        except InfrastructureFailure:
+            return {}
+        return found
 
     def forget(self, episode: str) -> None:
         self._actor.forget.remote(episode)

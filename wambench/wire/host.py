@@ -44,8 +44,7 @@ class Host:
             "version": metadata.version("wambench"),
             "policy": self.name,
             "identity": self.identity,
-            "horizon": self.spec.horizon,
-            "image_size": list(self.spec.image_size or ()),
+            "spec": self.spec.model_dump(mode="json"),
             "preset": self.preset.model_dump(mode="json"),
         }
 

@@ -36,6 +36,17 @@ def observation(
     )
 
 
+def told_noise(request: Any) -> int | None:
+    """The noise seed that a client of wambench names for this question; None from others."""
+    cell = request.get("wambench") if isinstance(request, Mapping) else None
+    if cell is None:
+        return None
+    found = cell.get("noise_seed") if isinstance(cell, Mapping) else cell
+    if type(found) is not int or not 0 <= found < 2**63:
+        raise WireError(f"'wambench' must tell a noise_seed below 2**63, not {str(found)[:40]!r}")
+    return found
+
+
 def _picture(request: Mapping[str, Any], key: str, spec: PolicySpec) -> NDArray[np.uint8]:
     found = request.get(key)
     if not isinstance(found, np.ndarray) or found.dtype != np.uint8 or found.ndim != 3:

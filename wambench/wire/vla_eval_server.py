@@ -20,6 +20,7 @@ from wambench.errors import InfrastructureFailure, PolicyFault, UserError
 from wambench.wire.host import Host
 from wambench.wire.limits import SERVER_BYTES, WireError, told
 from wambench.wire.listening import listen
+from wambench.wire.reading import told_noise
 from wambench.wire.vla_eval import PROTOCOL_VERSION, Frame, Type, decode, encode
 
 HARNESS_VERSION = "0.8.0"  # whose protocol this is
@@ -119,7 +120,9 @@ class _Session:
         assert self._cell is not None
         images = payload.get("images")
         flat = {f"images/{k}": v for k, v in images.items()} if isinstance(images, Mapping) else {}
-        noise = noise_seed(self._cell, self._step)
+        noise = told_noise(payload)
+        if noise is None:
+            noise = noise_seed(self._cell, self._step)
         seen = self._host.seen({**payload, **flat}, self._episode, self._step, noise)
         chunk = await self._host.act(seen)
         return list(chunk[: self._host.spec.replan_steps or len(chunk)])

@@ -1,0 +1,343 @@
+"""The policy ``remote``: whatever a server answers, behind the interface of every other policy.
+
+A server that comes back is asked again what it was asked at first: one that answers otherwise is
+another policy, and its process is given up (a sweep then compares, and stops).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import queue
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from wambench.cells import digest_of
+from wambench.contract import EpisodeStart, Observation, PolicySpec
+from wambench.errors import (
+    InfrastructureFailure,
+    PolicyFault,
+    PolicyProcessDead,
+    UserError,
+    one_line,
+)
+from wambench.policy import Policy
+from wambench.profile.acting import ANY_ACTION
+from wambench.profile.observations import observations
+from wambench.wire.limits import CONNECTIONS
+from wambench.wire.presets import WirePreset
+from wambench.wire.remote.address import Address
+from wambench.wire.remote.connection import connected
+from wambench.wire.remote.openpi import OpenpiSession
+from wambench.wire.remote.options import RemoteOptions
+from wambench.wire.remote.presets import PEERS, Gripper, peer, translated
+from wambench.wire.remote.session import Look, Reply, Session, Terms
+from wambench.wire.remote.starvla import StarvlaSession
+from wambench.wire.remote.vla_eval import VlaEvalSession
+from wambench.wire.tokens import read_token
+
+SESSIONS: Mapping[str, type[Session]] = {
+    "openpi": OpenpiSession,
+    "vla-eval": VlaEvalSession,
+    "starvla": StarvlaSession,
+}
+EPISODIC = ("vla-eval",)  # an episode has a connection of its own
+TRIES = 3  # of one question over new connections, where the protocol knows no episodes
+PROBE = "probe"
+
+
+class RemotePolicy(Policy):
+    """A policy that a server answers for."""
+
+    logistics: ClassVar[frozenset[str]] = frozenset(
+        {"url", "timeout", "patience", "connections", "token_file"}
+    )
+
+    def __init__(self, url: Any, **options: Any) -> None:
+        """Options: see :class:`RemoteOptions`. Without a preset the server is asked, at once."""
+        try:
+            self.options = RemoteOptions(url=url, **options)
+        except ValidationError as error:
+            raise UserError(f"policy 'remote': {one_line(error)}") from None
+        file = self.options.token_file
+        self._token = None if file is None else read_token(Path(file), "token_file")
+        self._protocol = self.options.url[0].protocol
+        self._episodic = self._protocol in EPISODIC
+        self._claimed: Mapping[str, Any] = {}
+        self.spec, self.terms = self._agreed()
+        self._seats: queue.LifoQueue[_Seat] = queue.LifoQueue()
+        self._episodes: dict[str, _Episode] = {}
+        self._threads: ThreadPoolExecutor | None = None
+        self._first: bytes | None = None  # answer to the probe, of a server that repeats itself
+        self._shaken: set[Address] = set()  # where a connection broke, and may be another server
+
+    # -- what it is --------------------------------------------------------------------------
+
+    def _agreed(self) -> tuple[PolicySpec, Terms]:
+        """What the preset says, or a server of wambench."""
+        options = self.options
+        seats = CONNECTIONS if self._episodic else options.connections
+        batch = min(seats * len(options.url), CONNECTIONS)
+        if options.preset is not None:
+            known = peer(options.preset, self._protocol)
+            spec = known.spec(options.horizon, batch)
+            return spec, Terms(known.wire, known.gripper, spec.horizon, False, options.unnorm_key)
+        session = self._opened(options.url[0], patience=0)
+        self._claimed = session.about
+        session.end()
+        if not self._claimed:
+            listed = ", ".join(n for n, p in PEERS.items() if p.protocol == self._protocol)
+            raise UserError(
+                f"policy 'remote': {options.url[0]} does not say what it serves; name a preset "
+                f"({listed})"
+            )
+        try:
+            told = PolicySpec.model_validate(self._claimed.get("spec"))
+            wire = WirePreset.model_validate(self._claimed.get("preset"))
+        except ValidationError as error:
+            raise UserError(
+                f"policy 'remote': {options.url[0]} says what this wambench cannot read "
+                f"({one_line(error)}); let both be of one version"
+            ) from None
+        proprio = tuple(name for name, _ in wire.state) if told.proprio else ()
+        spec = told.model_copy(update={"max_batch": batch, "num_gpus": 0, "proprio": proprio})
+        gripper: Gripper = "one_opens" if self._protocol == "starvla" else "as_is"
+        return spec, Terms(_needed(wire, spec), gripper, spec.horizon, True, options.unnorm_key)
+
+    def fingerprint(self) -> Mapping[str, str]:
+        """What is served, by its name; UserError where nobody says it."""
+        claimed = self._claimed.get("identity")
+        identity = self.options.identity or (claimed if isinstance(claimed, str) else None)
+        if identity is None:
+            raise UserError(
+                f"policy 'remote': what {self.options.url[0]} serves has no name, so its results "
+                "could never be told from another's; add identity: a name that changes with it "
+                "(the checkpoint's and the first digits of its hash)"
+            )
+        terms = {
+            "wire": self.terms.wire.model_dump(mode="json"),
+            "gripper": self.terms.gripper,
+            "unnorm_key": self.terms.unnorm_key,
+        }
+        return {
+            "protocol": self._protocol,
+            "terms": digest_of(terms),
+            "identity": identity if self.options.identity else f"claimed {identity}",
+        }
+
+    def config(self) -> Mapping[str, Any]:
+        """Address and what the server claims."""
+        return {"served_at": [str(one) for one in self.options.url], "claimed": self._claimed}
+
+    # -- life --------------------------------------------------------------------------------
+
+    def load(self) -> None:
+        """Reach every server and see that it answers as was agreed.
+
+        Raises:
+            UserError: it contradicts the preset, or the servers differ.
+            InfrastructureFailure: it cannot be reached.
+        """
+        self._seats = queue.LifoQueue()
+        self._threads = ThreadPoolExecutor(self.spec.max_batch)
+        answers = []
+        for address in self.options.url:
+            seat = _Seat(address)
+            answers += [self._probe(self._session(seat)) for _ in range(2)]
+            seat.close()
+            for _ in range(self.options.connections):
+                self._seats.put(_Seat(address))
+        pairs = list(zip(answers[::2], answers[1::2], strict=True))
+        if any(one != other for one, other in pairs):
+            return  # it does not repeat itself, so nothing can be held against it
+        for address, (answer, _) in zip(self.options.url, pairs, strict=True):
+            if answer != answers[0]:
+                raise UserError(
+                    f"policy 'remote': {address} answers otherwise than {self.options.url[0]}; "
+                    "all addresses must serve the same"
+                )
+        self._first = answers[0]
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the loaded policy answers the same question alike."""
+        return self._first is not None
+
+    def reset(self, start: EpisodeStart) -> None:
+        """Begin an episode."""
+        if not start.instruction.strip():
+            raise PolicyFault("the instruction is empty; servers answer anything to that")
+        if self._episodic:
+            busy = [one.seat.address for one in self._episodes.values()]
+            address = min(self.options.url, key=busy.count)
+        else:
+            address = self.options.url[0]
+        self._episodes[start.episode] = _Episode(start, _Seat(address))
+
+    def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
+        """Ask for each row over a connection of its own.
+
+        Should one row fail, all are asked again one by one: those that were answered keep their
+        answer, as a server with a chunk of its own would have gone on.
+        """
+        if self._threads is None:
+            raise RuntimeError("load() first")
+        asked = [self._threads.submit(self._answer, seen) for seen in observations]
+        return [future.result() for future in [*map(_ended, asked)]]
+
+    def measured(self, episode: str) -> Mapping[str, Sequence[float]]:
+        """Of every look of an episode; see :class:`Look`."""
+        here = self._episodes.get(episode)
+        looks = [asdict(look) for look in here.looks] if here else []
+        return {
+            f"wire_{name}": [look[name] for look in looks] for name in (looks[0] if looks else ())
+        }
+
+    def forget(self, episode: str) -> None:
+        """End an episode."""
+        if here := self._episodes.pop(episode, None):
+            here.seat.close()
+
+    # -- one question ------------------------------------------------------------------------
+
+    def _answer(self, seen: Observation) -> NDArray[np.floating]:
+        here = self._episodes[seen.episode]
+        if here.answered != seen.step:
+            reply = self._asked_in(here, seen) if self._episodic else self._asked(here, seen)
+            here.looks.append(reply.look)
+            here.chunk, here.answered = translated(reply.chunk, self.terms.gripper), seen.step
+        return here.chunk
+
+    def _asked_in(self, here: _Episode, seen: Observation) -> Reply:
+        """Over the episode's own connection: if that ends, so does the episode."""
+        if here.looks and not here.seat.alive:
+            raise InfrastructureFailure(f"{here.seat.address} lost the episode")
+        return self._ask(here, here.seat, seen)
+
+    def _asked(self, here: _Episode, seen: Observation) -> Reply:
+        """Over whichever connection is free; a new one if it breaks."""
+        seat = self._seats.get()
+        try:
+            for _ in range(TRIES - 1):
+                try:
+                    return self._ask(here, seat, seen)
+                except PolicyProcessDead:
+                    raise
+                except InfrastructureFailure:
+                    continue
+            return self._ask(here, seat, seen)
+        finally:
+            self._seats.put(seat)
+
+    def _ask(self, here: _Episode, seat: _Seat, seen: Observation) -> Reply:
+        if not seat.alive:
+            self._renew(seat)
+        assert seat.session is not None
+        try:
+            return seat.session.ask(seen, here.start, self.terms)
+        except InfrastructureFailure:
+            self._shaken.add(seat.address)
+            raise
+
+    def _renew(self, seat: _Seat) -> None:
+        """Connect; what comes back after a break must be what was there."""
+        try:
+            if seat.address in self._shaken and self._first is not None:
+                if self._probe(self._session(seat)) != self._first:
+                    raise PolicyProcessDead(
+                        f"{seat.address} answers otherwise than before: it serves something else"
+                    )
+                self._shaken.discard(seat.address)
+            self._session(seat)
+        except UserError as error:  # it was right when the policy was loaded
+            raise PolicyProcessDead(str(error)) from None
+
+    def _session(self, seat: _Seat) -> Session:
+        seat.close()
+        session = seat.session = self._opened(seat.address, self.options.patience)
+        if problems := session.contradictions(self.terms):
+            seat.close()
+            raise UserError(f"policy 'remote': {seat.address}: {'; '.join(problems)}")
+        return session
+
+    def _opened(self, address: Address, patience: float) -> Session:
+        try:
+            line = connected(address, self._token, self.options.timeout, patience)
+            return SESSIONS[self._protocol](line)
+        except InfrastructureFailure as error:
+            if patience:
+                raise
+            raise UserError(f"policy 'remote': {error}; is the server running?") from None
+
+    def _probe(self, session: Session) -> bytes:
+        """The hash of its answer to a fixed question; UserError if that is no chunk as agreed."""
+        (seen,) = observations(self.spec, 1)
+        start = EpisodeStart(
+            episode=PROBE, suite=PROBE, task=PROBE, instruction=seen.instruction, init_state=0,
+            action=self.spec.action or ANY_ACTION, noise_seed=seen.noise_seed,
+        )  # fmt: skip
+        try:
+            chunk = session.ask(seen, start, self.terms).chunk
+        except PolicyFault as error:
+            raise UserError(f"policy 'remote': asked with a made-up observation, {error}") from None
+        wanted = (self.terms.horizon, self.terms.wire.action.dim)
+        if chunk.shape != wanted:
+            raise UserError(
+                f"policy 'remote': {session.connection.address} answers {chunk.shape[0]} actions "
+                f"of {chunk.shape[1]} numbers, {wanted[0]} of {wanted[1]} were agreed; "
+                f"add horizon: {chunk.shape[0]}, or choose another preset"
+            )
+        return hashlib.blake2b(np.ascontiguousarray(chunk).tobytes(), digest_size=16).digest()
+
+
+class _Seat:
+    """A place for a connection to an address."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.session: Session | None = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a connection that has not ended."""
+        return self.session is not None and not self.session.connection.closed
+
+    def close(self) -> None:
+        if self.session is not None:
+            self.session.end()
+        self.session = None
+
+
+class _Episode:
+    """What is known of an episode; ``seat`` is its own where the protocol has episodes."""
+
+    def __init__(self, start: EpisodeStart, seat: _Seat) -> None:
+        self.start, self.seat = start, seat
+        self.looks: list[Look] = []
+        self.answered = -1  # the step whose chunk is kept
+        self.chunk: NDArray[np.floating] = np.empty((0, 0))
+
+
+def _ended(future: Any) -> Any:
+    """Wait for one, whatever came of it: an error must not leave others on their way."""
+    future.exception()
+    return future
+
+
+def _needed(wire: WirePreset, spec: PolicySpec) -> WirePreset:
+    """The fields that a policy reads; a server of wambench is sent no others.
+
+    The state is one vector, so all of it or nothing.
+    """
+    return wire.model_copy(
+        update={
+            "images": {name: key for name, key in wire.images.items() if name in spec.cameras},
+            "state": wire.state if spec.proprio else (),
+        }
+    )
