@@ -6,7 +6,7 @@ better raises :class:`wambench.errors.InfrastructureFailure` itself.
 
 from __future__ import annotations
 
-from wambench.errors import InfrastructureFailure, PolicyFault
+from wambench.errors import InfrastructureFailure, PolicyFault, PolicyProcessDead
 
 MACHINERY = (InfrastructureFailure, MemoryError, OSError)  # connections and time-outs are OSErrors
 TORCH = ("OutOfMemoryError", "AcceleratorError", "DistBackendError", "DistNetworkError")
@@ -29,8 +29,8 @@ def is_machinery(error: BaseException) -> bool:
 
 
 def is_dead(error: BaseException) -> bool:
-    """Whether the process that raised this must be replaced: its CUDA context is gone."""
-    return any(
+    """Whether the process that raised this must be replaced: its CUDA context is gone, say."""
+    return isinstance(error, PolicyProcessDead) or any(
         any(word in str(one) or word in type(one).__name__ for word in DEAD)
         and "out of memory" not in str(one)
         for one in _causes(error)

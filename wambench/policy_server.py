@@ -104,8 +104,8 @@ def _blame(error: BaseException) -> Answer:
 def describe(error: BaseException) -> str:
     """One line that says what a policy raised, and where."""
     text = " ".join("".join(traceback.format_exception_only(error)).split())
-    if isinstance(error, PolicyFault):
-        return text.removeprefix("wambench.errors.PolicyFault: ")
+    if isinstance(error, PolicyFault | InfrastructureFailure):  # they say what they mean
+        return text.removeprefix(f"{type(error).__module__}.{type(error).__name__}: ")
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno})" if frames else ""
     return f"policy raised {text}{where}"

@@ -25,6 +25,7 @@ from analysis.report.tables import (
 from analysis.report.taxonomy import taxonomy
 from analysis.report.variants import chance_rows, variant_rows
 from analysis.report.verdicts import comparisons, plainest
+from analysis.report.wire import marked, wire_rows
 from analysis.statistics import clustered
 from wambench import plugins
 from wambench.contract import PolicySpec
@@ -59,6 +60,8 @@ def collect(store: Store) -> Tables:
     asked, took = pairing.asked_of(outcomes_frame(store)), efforts(store)
     configs = passport.info.get("policies", {}) if passport else {}
     conditions = condition_rows(took, {label: configs.get(label, {}) for label in order})
+    wire = wire_rows(store, order, passport)
+    remote = {row.policy for row in wire}
     return Tables(
         run=store.folder.resolve().name,
         protocol=", ".join(sorted({count.protocol for count in cells})),
@@ -75,7 +78,8 @@ def collect(store: Store) -> Tables:
         chance=chance_rows(asked, choices),
         conditions=conditions,
         learning=curves(asked, conditions, choices),
-        effort=[_effort_row(label, took.get(label, Effort())) for label in order],
+        effort=[_effort_row(label, took.get(label, Effort()), label in remote) for label in order],
+        wire=wire,
         taxonomy=taxonomy(store),
         trouble=[TroubleRow(*one[:4]) for one in troubles(store)],
         latest_trouble=_latest_trouble(store),
@@ -137,7 +141,7 @@ def _policy_row(
     )
 
 
-def _effort_row(label: str, took: Effort) -> EffortRow:
+def _effort_row(label: str, took: Effort, is_remote: bool) -> EffortRow:
     total = took.seconds.get("total", 0.0)
     return EffortRow(
         policy=label,
@@ -149,7 +153,7 @@ def _effort_row(label: str, took: Effort) -> EffortRow:
             stage: StageTime(
                 seconds / took.episodes, 1000 * seconds / took.steps if took.steps else None
             )
-            for stage, seconds in took.seconds.items()
+            for stage, seconds in marked(took.seconds, is_remote).items()
         },
     )
 

@@ -18,6 +18,7 @@ from analysis.report.score import Score
 from analysis.report.study import Study
 from analysis.report.taxonomy import Taxonomy
 from analysis.report.variants import ChanceRow, VariantRow
+from analysis.report.wire import WireRow
 from analysis.statistics import Interval, Ranks
 from wambench.passport import Passport
 
@@ -120,6 +121,7 @@ class Tables:
     conditions: Sequence[ConditionRow]
     learning: Mapping[str, Sequence[Age]]
     effort: Sequence[EffortRow]
+    wire: Sequence[WireRow]
     taxonomy: Taxonomy | None
     trouble: Sequence[TroubleRow]
     latest_trouble: Sequence[Mapping[str, str]]

@@ -12,7 +12,7 @@ TOKENS = ("words", "image", "imagined", "action")
 
 
 def costs(tables: Tables, command: str) -> Sequence[Table]:
-    """Conditions, success against training, steps and time."""
+    """Conditions, success against training, steps and time, here and over a wire."""
     return [
         Table(
             "conditions", "What each policy is and how it was made",
@@ -78,5 +78,20 @@ def costs(tables: Tables, command: str) -> Sequence[Table]:
                 for stage, time in row.stages.items()
             ],
             command, group="policy",
+        ),
+        Table(
+            "wire", "What a look took over the wire",
+            (
+                POLICY, Column("looks", "Looks", 0), Column("encode_ms", "Encode, ms", 2),
+                Column("round_trip_ms", "Round trip, ms", 2),
+                Column("round_trip_p90_ms", "Round trip, p90, ms", 2),
+                Column("decode_ms", "Decode, ms", 2),
+                Column("claimed_ms", "Claimed by the server, ms", 2),
+                Column("transport_ms", "Round trip less claim, ms", 2),
+                Column("sent_kb", "kB out", 1), Column("received_kb", "kB in", 1),
+                Column("repeats", "Repeats itself"),
+            ),
+            [vars(row) for row in tables.wire],
+            command,
         ),
     ]  # fmt: skip

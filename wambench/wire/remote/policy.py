@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import queue
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -75,7 +76,9 @@ class RemotePolicy(Policy):
         self._episodes: dict[str, _Episode] = {}
         self._threads: ThreadPoolExecutor | None = None
         self._first: bytes | None = None  # answer to the probe, of a server that repeats itself
-        self._shaken: set[Address] = set()  # where a connection broke, and may be another server
+        # An idle connection to each address: when it ends, another server may have come.
+        self._guards: dict[Address, _Seat] = {}
+        self._guarding = threading.Lock()
 
     # -- what it is --------------------------------------------------------------------------
 
@@ -148,9 +151,8 @@ class RemotePolicy(Policy):
         self._threads = ThreadPoolExecutor(self.spec.max_batch)
         answers = []
         for address in self.options.url:
-            seat = _Seat(address)
-            answers += [self._probe(self._session(seat)) for _ in range(2)]
-            seat.close()
+            guard = self._guards[address] = _Seat(address)
+            answers += [self._probe(self._session(guard)) for _ in range(2)]
             for _ in range(self.options.connections):
                 self._seats.put(_Seat(address))
         pairs = list(zip(answers[::2], answers[1::2], strict=True))
@@ -242,18 +244,22 @@ class RemotePolicy(Policy):
         try:
             return seat.session.ask(seen, here.start, self.terms)
         except InfrastructureFailure:
-            self._shaken.add(seat.address)
+            self._guards[seat.address].close()
             raise
 
     def _renew(self, seat: _Seat) -> None:
         """Connect; what comes back after a break must be what was there."""
+        guard = self._guards[seat.address]
         try:
-            if seat.address in self._shaken and self._first is not None:
-                if self._probe(self._session(seat)) != self._first:
-                    raise PolicyProcessDead(
-                        f"{seat.address} answers otherwise than before: it serves something else"
-                    )
-                self._shaken.discard(seat.address)
+            with self._guarding:
+                if not guard.alive:
+                    answer = self._probe(self._session(guard))
+                    if self._first is not None and answer != self._first:
+                        guard.close()
+                        raise PolicyProcessDead(
+                            f"{seat.address} answers otherwise than before: it serves something "
+                            "else now"
+                        )
             self._session(seat)
         except UserError as error:  # it was right when the policy was loaded
             raise PolicyProcessDead(str(error)) from None
