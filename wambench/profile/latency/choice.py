@@ -10,6 +10,7 @@ from wambench import plugins
 from wambench.cells import PolicyChoice, digest_of
 from wambench.contract import PolicySpec
 from wambench.errors import UserError, did_you_mean
+from wambench.policy import Policy
 from wambench.profile.latency.protocol import LatencyProtocol, Mode
 
 NOT_IN_LABELS = ("weights",)  # random or trained, it takes the same time
@@ -47,7 +48,7 @@ def choose(
     Raises:
         UserError: an unknown policy, geometry or option, or an obstacle on this machine.
     """
-    plain = plugins.make_policy(name, {})
+    plain = _plain(name, options)
     if plain.spec.track == "published":
         options = {"weights": "random", **options}
     made, given = name, dict(options)
@@ -111,3 +112,11 @@ def _label(
     if rules.variant != "full":
         parts.append(rules.variant)
     return "+".join(parts)
+
+
+def _plain(name: str, options: Mapping[str, Any]) -> Policy:
+    """A policy as it is without options; with them if it cannot be without (an address, say)."""
+    try:
+        return plugins.make_policy(name, {})
+    except UserError:
+        return plugins.make_policy(name, options)
