@@ -169,12 +169,17 @@ class Echo(Policy):
         return np.tile(np.array(row), (5, 1)) * (np.nan if "nan" in seen.instruction else 1)
 
 
+def state(random: np.random.Generator) -> np.ndarray:
+    """Anywhere, the hand half open."""
+    return np.append(random.uniform(-1, 1, 6), [0.02, -0.02])
+
+
 def request(prompt: str = "go", size: int = 24, **changes: Any) -> dict[str, Any]:
     random = np.random.default_rng(size)
     return {
         "observation/image": random.integers(0, 255, (size, size, 3), np.uint8),
         "observation/wrist_image": random.integers(0, 255, (size, size, 3), np.uint8),
-        "observation/state": random.uniform(-1, 1, 8),
+        "observation/state": state(random),
         "prompt": prompt,
     } | changes
 
@@ -371,7 +376,7 @@ def serving() -> Iterator[Callable[..., str]]:
         )  # fmt: skip
         running.append(process)
         assert process.stdout is not None
-        found = re.search(r"(?:openpi|vla-eval)://([\d.:]+)", process.stdout.readline())
+        found = re.search(r"(?:openpi|vla-eval|starvla)://([\d.:]+)", process.stdout.readline())
         assert found is not None, process.communicate()[1]
         return f"ws://{found[1]}"
 

@@ -51,6 +51,7 @@ async def listen(
         process_request=Gate(dict(health), token, loopback=address in LOOPBACK),
         compression=None,
         max_size=SERVER_BYTES,
+        max_queue=1,  # a client waits for its answer; what it sends meanwhile stays with it
         ping_interval=None,  # a client that computes for a while has not gone
     )
 

@@ -18,7 +18,7 @@ from wambench.cells import Cell, noise_seed
 from wambench.contract import EpisodeStart
 from wambench.errors import InfrastructureFailure, PolicyFault, UserError
 from wambench.wire.host import Host
-from wambench.wire.limits import SERVER_BYTES, WireError, told
+from wambench.wire.limits import SERVER_BYTES, WireError, shown, told
 from wambench.wire.listening import listen
 from wambench.wire.vla_eval import PROTOCOL_VERSION, Frame, Type, decode, encode
 
@@ -163,11 +163,13 @@ def _cell(task: object, policy: str, seed: int) -> tuple[Cell, str]:
     """Our cell of their task, and its instruction; a suite that is not here gets one of its own."""
     if not isinstance(task, Mapping) or not isinstance(task.get("name"), str):
         raise WireError("an episode_start without a task that has a name")
+    instruction = task["name"] if task.get("instruction") is None else task["instruction"]
+    if not isinstance(instruction, str) or not instruction.strip():
+        raise WireError(f"the task's instruction is {shown(instruction)}; send words")
     suite, number, state = (task.get(name) for name in ("suite", "task_id", "episode_idx"))
     suite = suite if isinstance(suite, str) else ""
     number = number if type(number) is int and number >= 0 else 0
     state = state if type(state) is int and state >= 0 else 0
-    instruction = str(task.get("instruction") or task["name"])
     name = task["name"]
     try:
         known = plugins.make_suite(suite).tasks() if suite else []
