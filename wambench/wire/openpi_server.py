@@ -11,7 +11,7 @@ from wambench.errors import InfrastructureFailure, PolicyFault
 from wambench.wire.asking import Asker
 from wambench.wire.host import Host
 from wambench.wire.limits import SERVER_BYTES, WireError, told
-from wambench.wire.listening import listen
+from wambench.wire.listening import hang_up, listen
 from wambench.wire.openpi import decode, encode
 
 INTERNAL_ERROR = 1011
@@ -38,7 +38,7 @@ async def start(
 async def refuse(connection: ServerConnection, error: Exception) -> None:
     """Say what was wrong as one line of text, and close."""
     await connection.send(told(error))
-    await connection.close(INTERNAL_ERROR, REASON)
+    await hang_up(connection, INTERNAL_ERROR, REASON)
 
 
 async def _answer_all(connection: ServerConnection, host: Host, asker: Asker) -> None:

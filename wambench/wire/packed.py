@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import msgpack
 
-from wambench.wire.limits import DEPTH, ITEMS, TEXT_BYTES, VALUES, WireError
+from wambench.wire.limits import DEPTH, ITEMS, TEXT_BYTES, VALUES, WireError, told
 
 Hook = Callable[[Mapping[Any, Any]], Any]
 """Turns the map of a marked value (an array, say) into it, any other into itself."""
@@ -45,7 +45,8 @@ def unpack(message: bytes, hook: Hook, most: int) -> Any:
     except RecursionError:
         raise WireError("maps and lists in one another without end") from None
     except Exception as error:  # the library raises many kinds for bytes that are no message
-        raise WireError(f"no MessagePack ({type(error).__name__})") from None
+        what = f"{type(error).__name__} {told(error)[:80]}".strip()
+        raise WireError(f"no MessagePack ({what})") from None
     _check_depth(value, 0)
     return value
 

@@ -19,7 +19,7 @@ from wambench.contract import EpisodeStart
 from wambench.errors import InfrastructureFailure, PolicyFault, UserError
 from wambench.wire.host import Host
 from wambench.wire.limits import SERVER_BYTES, WireError, shown, told
-from wambench.wire.listening import listen
+from wambench.wire.listening import hang_up, listen
 from wambench.wire.vla_eval import PROTOCOL_VERSION, Frame, Type, decode, encode
 
 HARNESS_VERSION = "0.8.0"  # whose protocol this is
@@ -39,7 +39,7 @@ async def start(host: Host, address: str, port: int, token: str | None, *, seed:
                         raise WireError("a text; frames are bytes")
                     frame = decode(message, SERVER_BYTES)
                 except WireError as error:  # as theirs: closed; but with the reason
-                    await connection.close(NORMAL, told(error)[:120])
+                    await hang_up(connection, NORMAL, told(error))
                     return
                 if answer := await session.take(frame):
                     await connection.send(encode(answer))
