@@ -131,18 +131,6 @@ def test_bytes_that_are_no_message_are_refused() -> None:
         decode(b"0123456789", 8)
 
 
-def test_mutated_messages_end_in_an_answer_or_a_refusal() -> None:
-    random, names = np.random.default_rng(0), sorted(set(VECTORS) - REFUSED)
-    for number in range(20_000):
-        message = bytearray(VECTORS[names[number % len(names)]])
-        for _ in range(random.integers(1, 4)):
-            message[random.integers(len(message))] = random.integers(256)
-        try:
-            decode(bytes(message), SERVER_BYTES)
-        except WireError as error:
-            assert "\n" not in str(error)
-
-
 # ---------------------------------------------------------------- the server
 
 
@@ -257,26 +245,6 @@ def test_an_answer_does_not_depend_on_who_asked_before(served: Callable[..., Non
         assert one == other
 
     served(scene)
-
-
-def test_the_loop_stays_free_while_the_policy_thinks(served: Callable[..., None]) -> None:
-    """openpi's own server answers nobody meanwhile (its issue 717)."""
-
-    async def scene(url: str) -> None:
-        async with joined(url) as connection:
-            await said(connection)
-            thinking = asyncio.create_task(asked(connection, request()))
-            await asyncio.sleep(0.2)
-            reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rsplit(":")[-1]))
-            writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-            assert b"200 OK" in await asyncio.wait_for(reader.readline(), 1)
-            writer.close()
-            async with joined(url) as second:
-                await asyncio.wait_for(said(second), 1)
-            assert not thinking.done(), "it thought too fast for the test"
-            await thinking
-
-    served(scene, type("Slow", (Echo,), {"naps": 3.0}))
 
 
 BAD = {

@@ -84,8 +84,8 @@ class Wire:
 
 
 def frame(type: Any, payload: dict[str, Any]) -> bytes:
-    """A frame of vla-eval."""
-    return vla_eval.encode(vla_eval.Frame.now(type, payload, 1))
+    """A frame of vla-eval, its bytes the same at any time."""
+    return vla_eval.encode(vla_eval.Frame(type, payload, 1, 0.0))
 
 
 def _openpi(prompt: str, **fields: Any) -> bytes:
@@ -117,14 +117,16 @@ WIRES = {
 }
 
 
-def play(wire: Wire, scene: Scene, policy: type[Policy] = Echo, **options: Any) -> None:
-    """Serve a policy, and let a scene of at most a minute play with the server's address."""
+def play(
+    wire: Wire, scene: Scene, policy: type[Policy] = Echo, *, limit_s: float = 60, **options: Any
+) -> None:
+    """Serve a policy, and let a scene play with the server's address."""
 
     async def both() -> None:
         server = await wire.start(Host("echo", {}, wire.preset), "127.0.0.1", 0, None, **options)
         async with server:
             port = next(iter(server.sockets)).getsockname()[1]
-            await asyncio.wait_for(scene(f"ws://127.0.0.1:{port}"), 60)
+            await asyncio.wait_for(scene(f"ws://127.0.0.1:{port}"), limit_s)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(plugins, "make_policy", lambda name, options: policy())
