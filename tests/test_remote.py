@@ -544,6 +544,20 @@ def test_starvla_is_asked_its_way() -> None:
     assert set(payloads[-1]) == known, "an extra key is an error there"
 
 
+def test_our_own_starvla_server_is_asked_with_the_cells_noise() -> None:
+    """All but the gripper to the bit; of that its sign, which is what starVLA's clients take."""
+    with own("starvla") as port:
+        policy = loaded(f"starvla://127.0.0.1:{port}")
+        seen = episodes(policy, 2)
+        here, there = np.array(Echo().act(seen)), np.array(policy.act(seen))
+        assert np.array_equal(there[..., :6], here[..., :6])
+        assert np.array_equal(there[..., 6], np.where(here[..., 6] < 0, -1.0, 1.0))
+        (broken,) = answer_batch(policy, episodes(policy, 1, "raise it"))
+        assert "ValueError: no such thing" in broken.fault
+        (machine,) = answer_batch(policy, episodes(policy, 1, "of memory"))
+        assert "MemoryError" in machine.trouble
+
+
 @pytest.mark.parametrize(
     ("about", "options", "named"),
     [

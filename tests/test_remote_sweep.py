@@ -152,7 +152,9 @@ def test_a_server_that_refuses_everything_ends_the_sweep(tmp_path: Path) -> None
             assert len(store.known()) == 4
 
 
-def test_another_policy_in_its_place_stops_the_sweep(tmp_path: Path) -> None:
+def test_another_policy_in_its_place_stops_the_sweep(tmp_path: Path, sample: bool) -> None:
+    if sample:
+        pytest.skip("three minutes; tests/test_remote.py has the policy's side of it")
     port, run = free_port(), tmp_path / "run"
     file = tmp_path / "s.yaml"
     file.write_text(content("0-19", url=f"openpi://127.0.0.1:{port}", patience=300))

@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosedOK
 
 from tests.running import in_process
-from tests.test_wire_openpi import Echo, joined, serving  # noqa: F401
+from tests.test_wire_openpi import Echo, joined, serving, state  # noqa: F401
 from wambench import Policy, plugins
 from wambench.cells import Cell, noise_seed
 from wambench.wire.host import Host
@@ -165,7 +165,7 @@ def observation(**changes: Any) -> dict[str, Any]:
     pictures = {n: random.integers(0, 255, (24, 24, 3), np.uint8) for n in ("agentview", "wrist")}
     return {
         "images": pictures, "task_description": INSTRUCTION,
-        "states": random.uniform(-1, 1, 8), "controller_states": np.zeros(8, np.float32),
+        "states": state(random), "controller_states": np.zeros(8, np.float32),
     } | changes  # fmt: skip
 
 
@@ -310,7 +310,7 @@ seen = [
             for name in ("agentview", "wrist")
         },
         "task_description": task["name"],
-        "states": random.uniform(-1, 1, 8),
+        "states": np.append(random.uniform(-1, 1, 6), [0.02, -0.02]),
     }
     for _ in range(10)
 ]
@@ -341,7 +341,8 @@ for step in range(10):
         f"images/{name}": random.integers(0, 255, (256, 256, 3), np.uint8)
         for name in ("agentview", "wrist")
     }
-    seen = {"task_description": task["name"], "states": random.uniform(-1, 1, 8), **pictures}
+    state = np.append(random.uniform(-1, 1, 6), [0.02, -0.02])
+    seen = {"task_description": task["name"], "states": state, **pictures}
     if len(out) == step:
         shown = observation(seen, VLA_EVAL_LIBERO, policy.spec, "e", step, noise_seed(cell, step))
         (chunk,) = policy.act([shown])

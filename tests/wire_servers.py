@@ -14,13 +14,14 @@ from websockets.sync.server import ServerConnection, serve
 from wambench.contract import Observation, PolicySpec
 from wambench.policy import Policy
 from wambench.profile.acting import ANY_ACTION
-from wambench.wire import openpi_server, vla_eval_server
+from wambench.wire import openpi_server, starvla_server, vla_eval_server
 from wambench.wire.host import Host
-from wambench.wire.presets import OPENPI_LIBERO, VLA_EVAL_LIBERO
+from wambench.wire.presets import OPENPI_LIBERO, STARVLA_LIBERO, VLA_EVAL_LIBERO
 
 STARTS = {
     "openpi": (OPENPI_LIBERO, openpi_server.start),
     "vla-eval": (VLA_EVAL_LIBERO, vla_eval_server.start),
+    "starvla": (STARVLA_LIBERO, starvla_server.start),
 }
 
 

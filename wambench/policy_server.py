@@ -215,4 +215,5 @@ class PolicyActor:
             seen = [observation for observation, _ in batch]
             answers = await self._in_thread(functools.partial(answer_batch, policy, seen))
             for (_, future), answer in zip(batch, answers, strict=True):
-                future.set_result(answer)
+                if not future.done():  # who asked may have gone
+                    future.set_result(answer)

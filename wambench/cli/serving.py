@@ -19,7 +19,7 @@ LOOPBACK = ("127.0.0.1", "::1")  # as in wambench.wire.listening, which is not i
 def serve(
     policy: Annotated[str, typer.Argument(help="A policy; see wambench policies.")],
     protocol: Annotated[
-        Literal["openpi", "vla-eval"], typer.Option(help="What its clients speak.")
+        Literal["openpi", "vla-eval", "starvla"], typer.Option(help="What its clients speak.")
     ] = "openpi",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8000,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -29,7 +29,7 @@ def serve(
         Path | None, typer.Option(help="Holds a token that clients must show.")
     ] = None,
     episode_per_connection: Annotated[
-        bool, typer.Option(help="openpi: a connection is an episode, for policies with a memory.")
+        bool, typer.Option(help="A connection is an episode, for policies with a memory.")
     ] = False,
 ) -> None:
     """Serve a policy over a WebSocket until Ctrl-C.
@@ -42,13 +42,13 @@ def serve(
             f"--host {host}: others could reach the policy; add --token-file with a token, or "
             "listen on 127.0.0.1"
         )
-    from wambench.wire import openpi_server, vla_eval_server
+    from wambench.wire import openpi_server, starvla_server, vla_eval_server
     from wambench.wire.host import Host
     from wambench.wire.listening import until_stopped
-    from wambench.wire.presets import OPENPI_LIBERO, VLA_EVAL_LIBERO
+    from wambench.wire.presets import OPENPI_LIBERO, STARVLA_LIBERO, VLA_EVAL_LIBERO
 
-    preset = OPENPI_LIBERO if protocol == "openpi" else VLA_EVAL_LIBERO
-    served = Host(policy, parsed(option or ()), preset)
+    presets = {"openpi": OPENPI_LIBERO, "starvla": STARVLA_LIBERO, "vla-eval": VLA_EVAL_LIBERO}
+    served = Host(policy, parsed(option or ()), presets[protocol])
     where = (served, host, port, token)
 
     async def run() -> None:
@@ -56,12 +56,13 @@ def serve(
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         try:
-            if protocol == "openpi":
-                server = await openpi_server.start(
+            if protocol == "vla-eval":  # which tells of its episodes
+                server = await vla_eval_server.start(*where, seed=seed)
+            else:
+                begin = openpi_server.start if protocol == "openpi" else starvla_server.start
+                server = await begin(
                     *where, seed=seed, episode_per_connection=episode_per_connection
                 )
-            else:
-                server = await vla_eval_server.start(*where, seed=seed)
         except OSError as error:
             raise UserError(
                 f"cannot listen on {host}:{port}: {error.strerror}; choose another --port"

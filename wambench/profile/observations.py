@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ INSTRUCTION = "pick up the alphabet soup and place it in the basket"
 FREE_SIZE = (256, 256)  # of a policy that takes images of any size
 FREE_DIM = 7  # of proprioception that is not listed here, and of joints
 PROPRIO_DIMS = {"eef_pos": 3, "eef_axis_angle": 3, "gripper_qpos": 2}
+SPREAD = 0.3  # of proprioception
 
 
 def observations(spec: PolicySpec, count: int, seed: int = 0) -> Sequence[Observation]:
@@ -32,13 +33,17 @@ def observations(spec: PolicySpec, count: int, seed: int = 0) -> Sequence[Observ
             instruction=INSTRUCTION,
             noise_seed=int(random.integers(2**31)),
             images={camera: _image(random, size) for camera in spec.cameras},
-            proprio={
-                name: random.normal(0, 0.3, dims.get(name, FREE_DIM)) for name in spec.proprio
-            },
+            proprio={name: _numbers(random, name, dims) for name in spec.proprio},
             privileged={n: random.normal(0, 0.3, FREE_DIM) for n in spec.privileged},
         )
         for index in range(count)
     ]
+
+
+def _numbers(random: np.random.Generator, name: str, dims: Mapping[str, int]) -> np.ndarray:
+    """Proprioception; two fingers are on opposite sides, or servers would refuse them."""
+    drawn = random.normal(0, SPREAD, dims.get(name, FREE_DIM))
+    return np.abs(drawn) * [0.1, -0.1] if name == "gripper_qpos" else drawn
 
 
 def _image(random: np.random.Generator, size: tuple[int, int]) -> np.ndarray:

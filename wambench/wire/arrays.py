@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wambench.wire.limits import WireError
+from wambench.wire.limits import WireError, shown
 
 KINDS = frozenset(
     ["|b1", "|i1", "|u1"]
@@ -33,21 +33,24 @@ def array(data: object, dtype: object, shape: object) -> NDArray[Any]:
     if not isinstance(data, bytes) or not isinstance(dtype, str) or not isinstance(shape, list):
         raise WireError("an array without data, dtype and shape")
     if dtype not in KINDS:
-        raise WireError(f"an array of dtype {dtype[:20]!r}; only numbers and booleans may be sent")
+        raise WireError(f"an array of dtype {shown(dtype)}; only numbers and booleans may be sent")
     if len(shape) > DIMENSIONS or any(type(n) is not int or n < 0 for n in shape):
-        raise WireError(f"an array of shape {str(shape)[:60]}")
+        raise WireError(f"an array of shape {shown(shape)}")
     kind = np.dtype(dtype)
     if math.prod(shape) * kind.itemsize != len(data):
-        raise WireError(f"{len(data)} bytes for an array {str(shape)[:60]} of {dtype}")
-    return np.frombuffer(data, kind).reshape(shape).astype(kind.newbyteorder("="))
+        raise WireError(f"{len(data)} bytes for an array {shape} of {dtype}")
+    try:
+        return np.frombuffer(data, kind).reshape(shape).astype(kind.newbyteorder("="))
+    except (ValueError, OverflowError):  # none of one length, more than there are of another
+        raise WireError(f"an array of shape {shape}") from None
 
 
 def number(data: object, dtype: object) -> np.generic:
     """A numpy scalar; WireError for other kinds."""
-    if dtype not in KINDS or not isinstance(data, int | float | bool):
-        raise WireError(f"a number of dtype {str(dtype)[:20]!r}")
+    if not isinstance(dtype, str) or dtype not in KINDS or not isinstance(data, int | float):
+        raise WireError(f"a number of dtype {shown(dtype)}")
     try:
         with np.errstate(over="raise"):
-            return np.dtype(str(dtype)).type(data)
+            return np.dtype(dtype).type(data)
     except (OverflowError, FloatingPointError):
         raise WireError(f"a number that {dtype} does not hold") from None

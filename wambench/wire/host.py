@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wambench import plugins
 from wambench.cells import PolicyChoice, digest_of
 from wambench.contract import EpisodeStart, Observation, checked_chunk
-from wambench.errors import UserError
+from wambench.errors import InfrastructureFailure, PolicyFault, UserError
 from wambench.policy import Policy
 from wambench.policy_server import PolicyActor
 from wambench.wire.presets import WirePreset
@@ -57,8 +57,12 @@ class Host:
         return observation(request, self.preset, self.spec, episode, step, noise)
 
     async def begin(self, start: EpisodeStart) -> None:
-        """Tell the policy of an episode."""
-        (await self._actor.reset(start)).unwrap()
+        """Tell the policy of an episode; one that it does not take is forgotten."""
+        try:
+            (await self._actor.reset(start)).unwrap()
+        except (PolicyFault, InfrastructureFailure):
+            await self._actor.forget(start.episode)
+            raise
 
     async def act(self, seen: Observation) -> NDArray[np.float64]:
         """Its chunk [1..horizon, dim], clipped to the action's range."""

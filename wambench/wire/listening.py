@@ -13,6 +13,7 @@ from wambench.wire.gate import Gate
 from wambench.wire.limits import CONNECTIONS, SERVER_BYTES
 
 TRY_LATER = 1013
+REASON_BYTES = 123  # what a closing frame holds beside its code
 LOOPBACK = ("127.0.0.1", "::1")
 
 Converse = Callable[[ServerConnection], Awaitable[None]]
@@ -51,8 +52,19 @@ async def listen(
         process_request=Gate(dict(health), token, loopback=address in LOOPBACK),
         compression=None,
         max_size=SERVER_BYTES,
+        max_queue=1,  # a client waits for its answer; what it sends meanwhile stays with it
         ping_interval=None,  # a client that computes for a while has not gone
     )
+
+
+async def hang_up(connection: ServerConnection, code: int, reason: str) -> None:
+    """Close, and read away what the peer sent meanwhile: its own close comes after that."""
+    fitting = reason.encode()[:REASON_BYTES].decode(errors="ignore")
+    closing = asyncio.create_task(connection.close(code, fitting))
+    with contextlib.suppress(ConnectionClosed):
+        async for _ in connection:
+            pass
+    await closing
 
 
 async def until_stopped(server: Server, stop: asyncio.Event) -> None:

@@ -60,3 +60,12 @@ VLA_EVAL_LIBERO = OPENPI_LIBERO.model_copy(
         "prompt": "task_description",
     }
 )
+
+# starVLA's LIBERO: pictures by position; the server turns the gripper into what clients expect.
+STARVLA_LIBERO = OPENPI_LIBERO.model_copy(
+    update={
+        "images": {"agentview": "image/0", "wrist": "image/1"},
+        "state_key": "state",
+        "prompt": "lang",
+    }
+)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wambench.wire.arrays import KINDS, array
-from wambench.wire.limits import PIXELS, WireError
+from wambench.wire.limits import PIXELS, WireError, shown
 from wambench.wire.packed import unpack
 
 ARRAY, PICTURE = "__ndarray__", "__image__"
@@ -68,14 +68,14 @@ def encode(frame: Frame, packing: Packing = "png") -> bytes:
 
 def decode(message: bytes, most: int) -> Frame:
     """Unpack a message of at most ``most`` bytes; WireError for what no peer should send."""
-    found = unpack(message, _unmarked, most)
+    found = unpack(message, _Unmarking(), most)
     if not isinstance(found, Mapping):
         raise WireError(f"a frame must be a map, not a {type(found).__name__}")
     for name, kind in (("type", str), ("payload", Mapping), ("seq", int), ("timestamp", float)):
-        if not isinstance(found.get(name), kind):
-            raise WireError(f"a frame with {name} {str(found.get(name))[:40]!r}")
+        if not isinstance(found.get(name), kind) or isinstance(found[name], bool):
+            raise WireError(f"a frame with {name} {shown(found.get(name))}")
     if found["type"] not in TYPES:
-        raise WireError(f"a frame of type {found['type'][:40]!r}")
+        raise WireError(f"a frame of type {shown(found['type'])}")
     return Frame(found["type"], found["payload"], found["seq"], found["timestamp"])
 
 
@@ -92,28 +92,36 @@ def _marked(value: NDArray[Any], packing: Packing) -> Mapping[str, Any]:
     return {PICTURE: True, "format": packing, "data": file.getvalue(), "shape": shape}
 
 
-def _unmarked(found: Mapping[Any, Any]) -> Any:
-    if any(isinstance(key, bytes) for key in found):
-        raise WireError("a map with a key of bytes, as openpi's protocol has them")
-    if ARRAY in found:
-        return array(found.get("data"), found.get("dtype"), found.get("shape"))
-    if PICTURE in found:
-        if found.get("format") == "raw":
-            return array(found.get("data"), found.get("dtype"), found.get("shape"))
-        return _picture(found.get("format"), found.get("data"), found.get("shape"))
-    return found
+class _Unmarking:
+    """Marked maps of one message as arrays; a picture's few bytes may unpack to very many."""
+
+    def __init__(self) -> None:
+        self._pixels = PIXELS
+
+    def __call__(self, found: Mapping[Any, Any]) -> Any:
+        if any(isinstance(key, bytes) for key in found):
+            raise WireError("a map with a key of bytes, as openpi's protocol has them")
+        data, shape, kind = found.get("data"), found.get("shape"), found.get("format")
+        if ARRAY in found or (PICTURE in found and kind == "raw"):
+            return array(data, found.get("dtype"), shape)
+        if PICTURE not in found:
+            return found
+        if kind not in ("png", "jpeg") or not isinstance(data, bytes):
+            raise WireError(f"a picture of format {shown(kind)}")
+        if not isinstance(shape, list) or len(shape) != 3 or shape[2] not in CHANNELS:
+            raise WireError(f"a picture of shape {shown(shape)}")
+        if any(type(n) is not int or n < 1 for n in shape):
+            raise WireError(f"a picture of shape {shown(shape)}")
+        self._pixels -= math.prod(shape[:2])
+        if self._pixels < 0:
+            raise WireError(f"pictures up to {shape} in one message; {PIXELS} pixels are allowed")
+        return _picture(FORMATS[kind], data, shape)
 
 
-def _picture(kind: object, data: object, shape: object) -> NDArray[np.uint8]:
+def _picture(kind: str, data: bytes, shape: list[int]) -> NDArray[np.uint8]:
     """Decode a picture of the very format and size that are declared."""
-    if kind not in FORMATS or not isinstance(data, bytes) or not isinstance(shape, list):
-        raise WireError(f"a picture of format {str(kind)[:20]!r}")
-    if len(shape) != 3 or any(type(n) is not int or n < 1 for n in shape):
-        raise WireError(f"a picture of shape {str(shape)[:60]}")
-    if math.prod(shape[:2]) > PIXELS or shape[2] not in CHANNELS:
-        raise WireError(f"a picture of shape {shape}")
     try:
-        with Image.open(io.BytesIO(data), formats=[FORMATS[str(kind)]]) as opened:
+        with Image.open(io.BytesIO(data), formats=[kind]) as opened:
             if opened.size != (shape[1], shape[0]):
                 raise WireError(f"a picture of {opened.size[::-1]} pixels that says {shape}")
             pixels = np.array(opened)

@@ -18,8 +18,8 @@ from wambench.cells import Cell, noise_seed
 from wambench.contract import EpisodeStart
 from wambench.errors import InfrastructureFailure, PolicyFault, UserError
 from wambench.wire.host import Host
-from wambench.wire.limits import SERVER_BYTES, WireError, told
-from wambench.wire.listening import listen
+from wambench.wire.limits import SERVER_BYTES, WireError, shown, told
+from wambench.wire.listening import hang_up, listen
 from wambench.wire.reading import told_noise
 from wambench.wire.vla_eval import PROTOCOL_VERSION, Frame, Type, decode, encode
 
@@ -40,7 +40,7 @@ async def start(host: Host, address: str, port: int, token: str | None, *, seed:
                         raise WireError("a text; frames are bytes")
                     frame = decode(message, SERVER_BYTES)
                 except WireError as error:  # as theirs: closed; but with the reason
-                    await connection.close(NORMAL, told(error)[:120])
+                    await hang_up(connection, NORMAL, told(error))
                     return
                 if answer := await session.take(frame):
                     await connection.send(encode(answer))
@@ -113,7 +113,9 @@ class _Session:
             self._step += 1
         except (WireError, PolicyFault, InfrastructureFailure) as error:
             kind = type(error).__name__
-            return _reply("error", {"error": f"observation_failed: {kind}: {told(error)}"}, frame)
+            return _reply(
+                "error", {"error": f"observation_failed: {kind}: {told(str(error))}"}, frame
+            )
         return _reply("action", {"actions": action}, frame)
 
     async def _ask(self, payload: Mapping[str, Any]) -> list[np.ndarray]:
@@ -166,11 +168,13 @@ def _cell(task: object, policy: str, seed: int) -> tuple[Cell, str]:
     """Our cell of their task, and its instruction; a suite that is not here gets one of its own."""
     if not isinstance(task, Mapping) or not isinstance(task.get("name"), str):
         raise WireError("an episode_start without a task that has a name")
+    instruction = task["name"] if task.get("instruction") is None else task["instruction"]
+    if not isinstance(instruction, str) or not instruction.strip():
+        raise WireError(f"the task's instruction is {shown(instruction)}; send words")
     suite, number, state = (task.get(name) for name in ("suite", "task_id", "episode_idx"))
     suite = suite if isinstance(suite, str) else ""
     number = number if type(number) is int and number >= 0 else 0
     state = state if type(state) is int and state >= 0 else 0
-    instruction = str(task.get("instruction") or task["name"])
     name = task["name"]
     try:
         known = plugins.make_suite(suite).tasks() if suite else []

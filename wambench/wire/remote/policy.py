@@ -110,6 +110,9 @@ class RemotePolicy(Policy):
             ) from None
         proprio = tuple(name for name, _ in wire.state) if told.proprio else ()
         spec = told.model_copy(update={"max_batch": batch, "num_gpus": 0, "proprio": proprio})
+        if self._protocol == "starvla":  # whose chunks are executed whole
+            steps = min(told.replan_steps or told.horizon, told.horizon)
+            spec = spec.model_copy(update={"horizon": steps})
         gripper: Gripper = "one_opens" if self._protocol == "starvla" else "as_is"
         return spec, Terms(_needed(wire, spec), gripper, spec.horizon, True, options.unnorm_key)
 

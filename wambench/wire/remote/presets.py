@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wambench.contract import Frozen, PolicySpec
 from wambench.errors import UserError, did_you_mean
-from wambench.wire.presets import OPENPI_LIBERO, VLA_EVAL_LIBERO, WirePreset
+from wambench.wire.presets import OPENPI_LIBERO, STARVLA_LIBERO, VLA_EVAL_LIBERO, WirePreset
 from wambench.wire.remote.address import Protocol
 
 Gripper = Literal["as_is", "sign", "one_opens"]
@@ -67,10 +67,7 @@ def translated(chunk: NDArray[np.floating], gripper: Gripper) -> NDArray[np.floa
     return np.concatenate([chunk[:, :-1], ours.astype(chunk.dtype)], axis=1)
 
 
-STARVLA_LIBERO = OPENPI_LIBERO.model_copy(
-    update={"images": {"agentview": "image/0", "wrist": "image/1"}, "state": ()}
-)
-"""Pictures by position; its LIBERO client sends no state."""
+WITHOUT_STATE = STARVLA_LIBERO.model_copy(update={"state": ()})  # as starVLA's own LIBERO client
 
 PEERS: Mapping[str, Peer] = {
     "pi0-libero": Peer(
@@ -95,7 +92,7 @@ PEERS: Mapping[str, Peer] = {
     ),
     "starvla-libero": Peer(
         about="starVLA on LIBERO",
-        protocol="starvla", paradigm="vla", wire=STARVLA_LIBERO, image_size=(224, 224),
+        protocol="starvla", paradigm="vla", wire=WITHOUT_STATE, image_size=(224, 224),
         horizon=8, replan_steps=None, gripper="one_opens",
     ),
 }  # fmt: skip

@@ -61,12 +61,12 @@ class StarvlaSession(Session):
             "lang": seen.instruction,
         }
         if terms.wire.state:
-            example["state"] = state(seen, terms.wire)
+            example[terms.wire.state_key] = state(seen, terms.wire)
+        if terms.ours:
+            example[OURS] = cell_of(seen)
         number = f"{seen.episode}-{next(self._numbers)}"
         payload = {"examples": [example], "unnorm_key": terms.unnorm_key, **SAMPLING}
         request: dict[str, Any] = {"type": "infer", "request_id": number, "payload": payload}
-        if terms.ours:
-            request[OURS] = cell_of(seen)
         answer, look = exchange(self.connection, request)
         peer = self.connection.address
         if answer.get("request_id") != number:
