@@ -291,7 +291,7 @@ def test_a_late_answer_is_never_taken_for_the_next(monkeypatch: pytest.MonkeyPat
         assert right[0, 0] == prompt.proprio["eef_pos"][0]
 
 
-def test_half_open_sockets_and_strangers_end_within_their_time() -> None:
+def test_strangers_end_within_their_time() -> None:
     """Nobody, a server that never speaks, one that is no server of policies."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]

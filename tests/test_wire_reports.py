@@ -1,41 +1,50 @@
 """Public reports about such servers and codecs, each with the test that holds it here.
 
-Tests of other files stand by their file; "client" is held by the tests of the policy ``remote``.
+Tests of other files stand by their file.
 
 ===================================  =============================================================
 report                               test
 ===================================  =============================================================
 openpi 717, PR 938                   test_others_are_answered_while_a_policy_thinks
-openpi 579                           client
-hume 15                              client
+openpi 579                           test_remote: test_strangers_end_within_their_time,
+                                     test_a_proxy_of_the_environment_is_not_for_it
+hume 15                              test_remote: test_strangers_end_within_their_time
 openpi 991, PR 866                   test_nothing_of_a_peer_is_imported
 vllm-omni 4506, PR 6051              test_foreign_marks_are_named; vectors in test_wire_openpi
 msgpack-numpy 57                     test_wire_openpi: test_hostile_messages_are_refused_in_one_line
 msgpack-numpy 40, strands PR 1195    test_arrays_are_writable_copies
 lerobot 3047                         test_nothing_is_unpickled_or_evaluated
-strands PR 3321                      client
-strands PR 3677                      test_what_other_programs_say_is_refused (and client)
-strands 1986                         client
-strands 187, 169                     test_an_empty_prompt_is_refused (and client)
+strands PR 3321                      test_remote: test_a_late_answer_is_never_taken_for_the_next
+strands PR 3677                      test_what_other_programs_say_is_refused; test_remote:
+                                     test_a_text_is_the_policys_own_fault,
+                                     test_bytes_that_are_no_answer_are_the_connections_fault
+strands 1986                         test_remote: test_bad_options
+strands 187, 169                     test_an_empty_prompt_is_refused; test_remote:
+                                     test_faults_of_a_served_policy_cross_the_wire
 strands PR 149, 148                  GR00T, which is not spoken
 strands PR 168                       test_one_finger_sent_twice_is_refused
-strands PR 3620                      test_an_empty_chunk_is_a_fault (and client)
-strands PR 3870                      test_the_same_question_gets_the_same_answer (and client)
+strands PR 3620                      test_an_empty_chunk_is_a_fault; test_remote:
+                                     test_what_is_no_chunk_is_the_policys_fault
+strands PR 3870                      test_the_same_question_gets_the_same_answer; test_remote:
+                                     test_a_server_that_never_says_the_same_twice
 Psi0 95                              test_every_answer_belongs_to_its_question,
-                                     test_who_leaves_early_harms_nobody (and client)
+                                     test_who_leaves_early_harms_nobody; test_remote:
+                                     test_a_late_answer_is_never_taken_for_the_next
 vla-eval PR 16                       test_another_convention_is_refused; test_wire_starvla:
-                                     test_what_clients_apply_to_the_gripper_is_ours (and client)
+                                     test_what_clients_apply_to_the_gripper_is_ours; test_remote:
+                                     test_grippers_become_ours
 vla-eval PR 144                      test_serve_stop_and_serve_again
-starVLA 459                          client
+starVLA 459                          test_remote_check: test_what_does_not_fit_ends_with_1
 starVLA 355                          test_wire_starvla: BAD, "another's statistics"; one key: null
 starVLA PR 261, PR 430, 379          test_a_missing_camera_or_state_is_named; test_wire_starvla:
                                      test_flat_or_enveloped_alone_or_together_the_answer_is_the_same
 IsaacLab-Arena PR 823                test_a_long_thought_survives
 openvla 236                          test_another_convention_is_refused
-found: silent zeros after a fault    client
+found: silent zeros after a fault    test_remote: test_faults_of_a_served_policy_cross_the_wire
 found: one late after episode_start  test_wire_vla_eval:
                                      test_a_fault_at_the_start_waits_for_its_question
-found: sign flips                    test_wire_vla_eval: quat_no_antipodal in the hello
+found: sign flips                    test_wire_vla_eval: quat_no_antipodal; test_remote:
+                                     test_the_flipped_axis_angle_is_the_same_rotation
 found: dtype |O crashes              test_wire_openpi: test_hostile_messages_are_refused_in_one_line
 found: database path of the peer     test_no_path_of_a_peer_is_opened
 section 7: texts of errors           test_texts_of_faults_have_no_folders_and_no_control_characters
@@ -393,7 +402,9 @@ def test_texts_of_faults_have_no_folders_and_no_control_characters(wire: Wire) -
 
 
 def test_the_table_names_tests_that_exist() -> None:
-    known = "".join(file.read_text() for file in Path(__file__).parent.glob("test_wire_*.py"))
-    named = set(re.findall(r"\btest_(?!wire_)\w+", str(__doc__)))
+    here = Path(__file__).parent
+    files = [*here.glob("test_wire_*.py"), *here.glob("test_remote*.py")]
+    known = "".join(file.read_text() for file in files)
+    named = set(re.findall(r"\btest_(?!wire_|remote)\w+", str(__doc__)))
     assert len(named) > 15
     assert not [name for name in named if f"def {name}(" not in known]
