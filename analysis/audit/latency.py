@@ -21,11 +21,14 @@ COMMAND = "wambench audit latency"
 def tables(records: Sequence[LatencyRecord], counts: Counts) -> list[Table]:
     """Times, then stages, of every device and track for which there are records.
 
+    What was measured over a wire has tables of its own: its device computed nothing.
+
     Each record is held against the count of its policy, if there is one in ``counts``.
     """
     groups: dict[tuple[str, str], list[LatencyRecord]] = {}
     for record in records:
-        groups.setdefault((record.device.name, record.track), []).append(record)
+        where = f"over a wire, from {record.device.name}" if "wire" in record.scopes else ""
+        groups.setdefault((where or record.device.name, record.track), []).append(record)
     out = []
     for (device, track), found in sorted(groups.items()):
         out.append(_times(device, track, found, counts))

@@ -37,7 +37,7 @@ def latency(
     option: PolicyOption = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(help="Measure only kernels, policy or served; may be repeated."),
+        typer.Option(help="Measure only kernels, policy, served or wire; may be repeated."),
     ] = None,
     quick: Annotated[bool, typer.Option(help="Fewer calls; the records say so.")] = False,
     in_process: Annotated[
@@ -51,9 +51,9 @@ def latency(
 ) -> None:
     """Measure how long policies take on this machine, by the protocol latency-1.
 
-    Three nested scopes (kernels, policy, served), with a new instruction in every call (cold) and
-    with one (warm), policies in turn. Writes a record for each; the same command goes on after an
-    interruption.
+    Three nested scopes (kernels, policy, served; of a remote policy: wire), with a new instruction
+    in every call (cold) and with one (warm), policies in turn. Writes a record for each; the same
+    command goes on after an interruption.
 
     Example: wambench audit latency nano-imagewam nano-fastwam-idm --quick
     """

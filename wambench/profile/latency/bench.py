@@ -235,6 +235,8 @@ class Bench:
 
     def _scopes(self, work: Work) -> tuple[Scope, ...]:
         """What can be timed in this mode: ``act`` is in it only if it runs the program shown."""
+        if self._policy.logistics:  # never beside what is computed in a process of ours
+            return ("wire",)
         if self._inference is None:
             return ("policy", "served")
         if self._mode == "eager" or work.act_calls:

@@ -6,11 +6,13 @@ from typing import Literal
 
 from wambench.contract import Frozen
 
-Scope = Literal["kernels", "policy", "served"]
+Scope = Literal["kernels", "policy", "served", "wire"]
 """What a time spans, each inside the next.
 
 ``kernels``: the program on a state that is ready. ``policy``: ``act``, from an observation in
 memory to actions in memory. ``served``: a request to the policy's server until its answer is here.
+``wire`` stands alone: of a policy that lives elsewhere, from an observation in memory over a real
+socket to actions in memory.
 """
 
 Text = Literal["cold", "warm"]
@@ -19,7 +21,7 @@ Text = Literal["cold", "warm"]
 Mode = Literal["eager", "compiled", "graph"]
 """``compiled``: every step by torch.compile; ``graph``: the steps as CUDA graphs."""
 
-SCOPES: tuple[Scope, ...] = ("kernels", "policy", "served")
+SCOPES: tuple[Scope, ...] = ("kernels", "policy", "served", "wire")
 TEXTS: tuple[Text, ...] = ("warm", "cold")
 
 

@@ -48,8 +48,8 @@ def check(options: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("repeats itself", True, "the same answer to the same question")
     else:
         yield Finding(
-            "repeats itself", None, "no: cells replay their recorded actions only, and a change "
-            "of what is served cannot be seen",
+            "repeats itself", None, "no: unrepeatable, so no replay of its cells can agree, and "
+            "a change of what is served cannot be seen",
         )  # fmt: skip
     yield from _times(policy)
 
