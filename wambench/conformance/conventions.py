@@ -1,0 +1,188 @@
+"""Lines that need an expert: is the policy nearest to it under the conventions it declares?"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wambench.conformance.comparing import (
+    Comparison,
+    compare,
+    gripper_errors,
+    has_gripper,
+    judged,
+    motion_errors,
+)
+from wambench.conformance.line import Result, unchecked
+from wambench.conformance.subject import Change, Chunk, Subject
+from wambench.contract import Observation
+
+Vector = NDArray[np.float64]
+NO_PICTURES = "it reads no pictures"
+NO_STATE = "it reads no state of several numbers"
+SIDEWAYS = [1, 3, 5]  # what a reflection left to right negates of a pose's motion
+TURNS: Mapping[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+    "mirrored": lambda image: image[:, ::-1],
+    "upside down": lambda image: image[::-1],
+    "turned by 180°": lambda image: image[::-1, ::-1],
+}
+
+
+def orientation(subject: Subject) -> Result:
+    """All pictures turned the three other ways."""
+    if not subject.policy.spec.cameras:
+        return unchecked(NO_PICTURES)
+    return _judged_inputs(subject, {name: _turned(turn) for name, turn in TURNS.items()})
+
+
+def _turned(turn: Callable[[NDArray[np.uint8]], NDArray[np.uint8]]) -> Change:
+    def change(seen: Observation) -> Observation:
+        images = {name: np.ascontiguousarray(turn(image)) for name, image in seen.images.items()}
+        return replace(seen, images=images)
+
+    return change
+
+
+def camera_order(subject: Subject) -> Result:
+    """Each two cameras' pictures swapped."""
+    cameras = subject.policy.spec.cameras
+    if len(cameras) < 2:
+        return unchecked("it reads one camera" if cameras else NO_PICTURES)
+    pairs = itertools.combinations(cameras, 2)
+    return _judged_inputs(
+        subject, {f"{one} and {other} swapped": _crossed(one, other) for one, other in pairs}
+    )
+
+
+def _crossed(one: str, other: str) -> Change:
+    return lambda seen: replace(
+        seen, images={**seen.images, one: seen.images[other], other: seen.images[one]}
+    )
+
+
+def rotation_sign(subject: Subject) -> Result:
+    """Rotations as they are against the form with w >= 0, where the two differ."""
+    names = [name for name in subject.policy.spec.proprio if name in CANONICAL]
+    if not names:
+        return unchecked("it reads no rotation")
+    if subject.judge:
+        return unchecked(subject.judge)
+
+    def change(seen: Observation) -> Observation:
+        flipped = {name: CANONICAL[name](seen.proprio[name]) for name in names}
+        return replace(seen, proprio={**seen.proprio, **flipped})
+
+    def differs(seen: Observation) -> bool:
+        other = change(seen).proprio
+        return any(not np.allclose(seen.proprio[name], other[name]) for name in names)
+
+    looks = [look for look in subject.looks if differs(look.seen)]
+    if len({look.start.episode for look in looks}) < 2:
+        return unchecked("nowhere in these episodes is w < 0")
+    return _judged_inputs(replace(subject, looks=looks), {"flipped to w >= 0": change})
+
+
+def canonical_axis_angle(vector: Vector) -> Vector:
+    """A rotation vector [3] as the one of at most half a turn: what w >= 0 makes of it."""
+    angle = float(np.linalg.norm(vector))
+    return vector * (angle - 2 * np.pi) / angle if angle > np.pi else vector
+
+
+CANONICAL: Mapping[str, Callable[[Vector], Vector]] = {
+    "eef_axis_angle": canonical_axis_angle,
+    "eef_quat": lambda quaternion: -quaternion if quaternion[3] < 0 else quaternion,
+}
+
+
+def state_order(subject: Subject) -> Result:
+    """Every state's numbers in another order, and states of one length in each other's place."""
+    changes = dict(_orders(subject))
+    return _judged_inputs(subject, changes) if changes else unchecked(NO_STATE)
+
+
+def _orders(subject: Subject) -> Iterator[tuple[str, Change]]:
+    state = subject.looks[0].seen.proprio
+    for name in subject.policy.spec.proprio:
+        if len(state[name]) == 4:
+            yield f"{name} w first", _replaced(name, lambda value: np.roll(value, 1))
+        elif len(state[name]) > 1:
+            yield f"{name} reversed", _replaced(name, lambda value: value[::-1])
+    for one, other in itertools.combinations(subject.policy.spec.proprio, 2):
+        if len(state[one]) == len(state[other]):
+            yield f"{one} and {other} swapped", _exchanged(one, other)
+
+
+def _replaced(name: str, order: Callable[[Vector], Vector]) -> Change:
+    return lambda seen: replace(
+        seen, proprio={**seen.proprio, name: np.ascontiguousarray(order(seen.proprio[name]))}
+    )
+
+
+def _exchanged(one: str, other: str) -> Change:
+    return lambda seen: replace(
+        seen, proprio={**seen.proprio, one: seen.proprio[other], other: seen.proprio[one]}
+    )
+
+
+def gripper_sign(subject: Subject) -> Result:
+    """The gripper's numbers against their negatives."""
+    return _judged_gripper(subject, "negated", lambda grip: -grip)
+
+
+def gripper_scale(subject: Subject) -> Result:
+    """The gripper's numbers against the same read as 0 to 1."""
+    low, high = subject.action.low, subject.action.high
+    return _judged_gripper(subject, "read as 0 to 1", lambda grip: low + (high - low) * grip)
+
+
+def _judged_gripper(subject: Subject, what: str, change: Callable[[Chunk], Chunk]) -> Result:
+    if not has_gripper(subject.action):
+        return unchecked("the suite's actions have no gripper")
+    if subject.judge:
+        return unchecked(subject.judge)
+    other = gripper_errors(subject, [change(answer) for answer in subject.answers])
+    declared = gripper_errors(subject, subject.answers)
+    return judged([compare(what, subject.looks, declared, other)])
+
+
+def sideways(subject: Subject) -> Result:
+    """Motion against the same reflected left to right."""
+    if subject.action.dim != 7 or subject.action.frame == "joint":
+        return unchecked("the suite's actions are not a hand's motion")
+    signs = np.ones(subject.action.dim)
+    signs[SIDEWAYS] = -1.0
+    return _judged_motion(subject, "reflected", lambda answer: answer * signs)
+
+
+def units(subject: Subject) -> Result:
+    """Translations against the same taken for metres."""
+    action = subject.action
+    if action.frame == "joint" or action.translation_unit_m == 1.0:
+        return unchecked("the suite's actions are not in units of their own")
+    scale = np.ones(action.dim)
+    scale[: 3 if action.dim >= 6 else 1] = 1.0 / action.translation_unit_m
+    return _judged_motion(subject, "taken for metres", lambda answer: answer * scale)
+
+
+def _judged_motion(subject: Subject, what: str, change: Callable[[Chunk], Chunk]) -> Result:
+    if subject.judge:
+        return unchecked(subject.judge)
+    other = motion_errors(subject, [change(answer) for answer in subject.answers])
+    declared = motion_errors(subject, subject.answers)
+    return judged([compare(what, subject.looks, declared, other)])
+
+
+def _judged_inputs(subject: Subject, changes: Mapping[str, Change]) -> Result:
+    if subject.judge:
+        return unchecked(subject.judge)
+    declared = motion_errors(subject, subject.answers)
+
+    def compared(what: str, change: Change) -> Comparison:
+        answers = [subject.changed(look, change) for look in subject.looks]
+        return compare(what, subject.looks, declared, motion_errors(subject, answers))
+
+    return judged([compared(what, change) for what, change in changes.items()])
