@@ -79,6 +79,8 @@ def batch(subject: Subject) -> Result:
         return unchecked(UNREPEATABLE)
     looks = [subject.looks[i] for i in np.linspace(0, len(subject.looks) - 1, size).astype(int)]
     alone, together = [subject.ask(look) for look in looks], subject.batch(looks)
+    if not all(map(same, alone, [subject.ask(look) for look in looks])):
+        return unchecked("it answers otherwise after others were asked about; see noise seed")
     if all(map(same, alone, together)):
         return passed(f"{size} together as each alone, to the bit")
     gap = max(map(apart, alone, together)) / (subject.action.high - subject.action.low)

@@ -99,7 +99,7 @@ CANONICAL: Mapping[str, Callable[[Vector], Vector]] = {
 
 
 def state_order(subject: Subject) -> Result:
-    """Every state's numbers in another order, and states of one length in each other's place."""
+    """States in another order each, and states of one length in each other's place."""
     changes = dict(_orders(subject))
     return _judged_inputs(subject, changes) if changes else unchecked(NO_STATE)
 
@@ -109,7 +109,7 @@ def _orders(subject: Subject) -> Iterator[tuple[str, Change]]:
     for name in subject.policy.spec.proprio:
         if len(state[name]) == 4:
             yield f"{name} w first", _replaced(name, lambda value: np.roll(value, 1))
-        elif len(state[name]) > 1:
+        elif len(state[name]) > 1 and name not in CANONICAL:  # its sign has a line of its own
             yield f"{name} reversed", _replaced(name, lambda value: value[::-1])
     for one, other in itertools.combinations(subject.policy.spec.proprio, 2):
         if len(state[one]) == len(state[other]):
