@@ -38,9 +38,16 @@ def conformance(
     """
     from wambench.conformance import findings, subject
 
-    asked = subject(policy, parsed(option or ()), suite, protocol, not no_simulator)
+    asked = subject(
+        policy,
+        parsed(option or ()),
+        suite,
+        protocol,
+        simulator=not no_simulator,
+        tell=lambda text: None if json else print(text, flush=True),
+    )
     if not json:
-        print(f"{policy} on {suite} under {asked.protocol.name}, {len(asked.looks)} observations")
+        print(f"{policy} under {asked.protocol.name}, {len(asked.looks)} observations", flush=True)
     found = []
     for finding in findings(asked):
         found.append(finding)

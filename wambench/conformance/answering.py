@@ -9,7 +9,7 @@ import numpy as np
 from wambench.conformance.line import Result, failed, passed, unchecked
 from wambench.conformance.subject import Subject, apart, same
 from wambench.contract import Observation
-from wambench.errors import PolicyFault, one_line
+from wambench.errors import PolicyFault
 
 UNREPEATABLE = "it does not answer the same twice; see determinism"
 ROUNDING = 1e-4  # of the actions' range: what another order of sums may do
@@ -25,7 +25,7 @@ def chunk_length(subject: Subject) -> Result:
     try:
         lengths = {len(subject.ask(look)) for look in (*subject.few, *subject.few)}
     except PolicyFault as fault:
-        return failed(one_line(fault))
+        return failed(f"it does not answer: {fault}")
     told = " or ".join(map(str, sorted(lengths)))
     if lengths != {spec.horizon}:
         return failed(f"declares {spec.horizon} actions a chunk, answers {told}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from wambench import plugins
@@ -21,7 +21,13 @@ MADE_UP = 8  # observations, where no simulator is opened
 
 
 def subject(
-    name: str, options: Mapping[str, Any], suite: str, rules: str | None, simulator: bool
+    name: str,
+    options: Mapping[str, Any],
+    suite: str,
+    rules: str | None = None,
+    *,
+    simulator: bool = True,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Subject:
     """Load a policy and lay out what it will be asked about.
 
@@ -31,6 +37,7 @@ def subject(
         suite: whose conventions it is held to.
         rules: name of the protocol whose pictures it is given; None: the first that it fits.
         simulator: False: made-up observations, about which nobody knows what is right.
+        tell: is told what takes long.
 
     Raises:
         UserError: an unknown name, a policy that does not fit or cannot run here.
@@ -41,6 +48,7 @@ def subject(
         raise UserError(f"policy {name!r} cannot run here: {'; '.join(obstacles)}")
     looks, judge = made_up(offered, policy.spec, observations(policy.spec, MADE_UP)), ""
     if simulator:
+        tell(f"letting the expert of {suite} play, about half a minute")
         try:
             looks = gather(suite, preset, policy.spec)
         except UserError as error:

@@ -61,15 +61,16 @@ def compare(
     declared: NDArray[np.float64],
     other: NDArray[np.float64],
 ) -> Comparison:
-    """Compare errors [N] of the same looks [N], which are of two episodes at least."""
+    """Compare errors [N] of the same looks [N]; one episode alone decides nothing."""
     from scipy import stats
 
     difference = other - declared
     episodes = np.array([look.start.episode for look in looks])
     means = np.array([difference[episodes == one].mean() for one in np.unique(episodes)])
-    freedom = len(means) - 1
-    half = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * means.std(ddof=1) / np.sqrt(len(means))
-    middle = float(means.mean())
+    middle, half = float(means.mean()), np.inf
+    if len(means) > 1:
+        quantile = stats.t.ppf((1 + CONFIDENCE) / 2, len(means) - 1)
+        half = float(quantile * means.std(ddof=1) / np.sqrt(len(means)))
     return Comparison(
         what, float(declared.mean()), float(other.mean()), middle - half, middle + half
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wambench.conformance import answering, conventions, hearing
+from wambench.conformance import acting, answering, hearing, seeing
 from wambench.conformance.line import Line
 
 PITFALLS = "vla-eval common-pitfalls"
@@ -79,7 +79,7 @@ LINES = (
         "orientation",
         "pictures turned otherwise make the policy worse",
         "pictures are upside down or mirrored against those it was trained on",
-        conventions.orientation,
+        seeing.orientation,
         "openvla #295; lerobot #3830; strands PR 172",
         "5 of 5 episodes to 0 of 5",
     ),
@@ -87,14 +87,14 @@ LINES = (
         "camera order",
         "cameras swapped make the policy worse",
         "pictures are taken by place where names were meant, or the other way round",
-        conventions.camera_order,
+        seeing.camera_order,
         "starVLA PR 261; vla-eval PR 16",
     ),
     Line(
         "rotation sign",
         "a rotation flipped to w >= 0 makes the policy worse",
         "near w = 0, where a gripper that points down is, the flip negates the whole vector",
-        conventions.rotation_sign,
+        seeing.rotation_sign,
         PITFALLS,
         "-14 points (OFT, Goal 97 to 83), -39 (Long 95 to 56)",
     ),
@@ -102,14 +102,14 @@ LINES = (
         "state order",
         "the state's numbers in another order make the policy worse",
         "fingers swapped or one sent twice, position and rotation in each other's place",
-        conventions.state_order,
+        seeing.state_order,
         "strands PR 168",
     ),
     Line(
         "gripper sign",
         "the gripper negated is farther from the expert's",
         "-1 opens in one convention and closes in the other",
-        conventions.gripper_sign,
+        acting.gripper_sign,
         f"LIBERO #72; vla-eval PR 16; {PITFALLS}",
         "to about 1 %",
     ),
@@ -117,20 +117,20 @@ LINES = (
         "gripper scale",
         "the gripper read as 0 to 1 is farther from the expert's",
         "0 and 1 where -1 and 1 are meant: a threshold at 0 never opens",
-        conventions.gripper_scale,
+        acting.gripper_scale,
         PITFALLS,
     ),
     Line(
         "sideways",
         "motion reflected left to right is farther from the expert's",
         "a policy that acts on the mirror image, or in another frame",
-        conventions.sideways,
+        acting.sideways,
         "strands PR 172",
     ),
     Line(
         "units",
         "translations taken for metres are farther from the expert's",
         "metres where steps of the controller are meant",
-        conventions.units,
+        acting.units,
     ),
 )

@@ -15,7 +15,7 @@ from wambench.conformance.looks import Look
 from wambench.contract import ActionSpec, Observation
 from wambench.errors import PolicyFault
 from wambench.policy import Policy
-from wambench.policy_server import answer_batch, begin
+from wambench.policy_server import answer_batch, begin, describe
 from wambench.protocols import Protocol
 
 Chunk = NDArray[np.float64]
@@ -78,7 +78,13 @@ class Subject:
             return [answer.unwrap() for answer in answers]
         finally:
             for look in named:
-                self.policy.forget(look.start.episode)
+                self._forget(look.start.episode)
+
+    def _forget(self, episode: str) -> None:
+        try:
+            self.policy.forget(episode)
+        except Exception as error:  # a stranger's code
+            raise PolicyFault(describe(error)) from error
 
     def batch(self, looks: Sequence[Look]) -> Sequence[Chunk]:
         """As :meth:`together`, checked as :meth:`ask` does."""
