@@ -11,7 +11,7 @@ import pytest
 from tests.conforming import BROKEN, Album, Refusing, Right, looks, statuses, subject
 from tests.conftest import CommandLine, Refused
 from wambench import plugins
-from wambench.conformance import LINES, Look
+from wambench.conformance import LINES, Look, cause, findings
 from wambench.conformance.comparing import compare, judged
 from wambench.conformance.looks import gather
 from wambench.conformance.seeing import canonical_axis_angle
@@ -117,6 +117,7 @@ def test_what_cannot_be_asked_is_refused(refused: Refused, what: str) -> None:
 # -- real frames, real weights -----------------------------------------------------------------
 
 PICTURES = ("orientation", "camera order")
+SAMPLE = ("rotation the long way", "fingers swapped", "mixes its batch", "gripper negated")
 FILLING = "fills the instruction in"  # with another task's, where tasks are LIBERO's
 
 
@@ -155,8 +156,11 @@ def test_a_trained_policy_fails_no_line(
 def test_a_trained_policy_that_is_broken_fails_its_line_alone(
     how: str, nano: Policy, real: Sequence[Look], told: Sequence[str], sample: bool
 ) -> None:
+    if sample and how not in SAMPLE:
+        pytest.skip("not in the sample")
     line, breaking = BROKEN[how]
-    found = statuses(subject(breaking(nano), real[:: 4 if sample else 2], told))
+    # Fewer looks leave too few in an episode for a decision.
+    found = statuses(subject(breaking(nano), real[::2], told))
     assert failed(found) == [line], found
 
 
@@ -168,8 +172,13 @@ def test_who_acts_on_real_frames_is_held_to_how_they_lie(
     how: str | None, nano: Policy, real: Sequence[Look], told: Sequence[str]
 ) -> None:
     album: Policy = Album(nano.spec, real)
-    line, breaking = BROKEN[how] if how else ("", lambda policy: policy)
-    found = statuses(subject(breaking(album), real, told))
-    for name in PICTURES:
-        assert found[name] == ("failed" if name == line else "passed") or how, found
-    assert set(failed(found)) & set(PICTURES) == ({line} if how else set()), found
+    if how is None:
+        found = statuses(subject(album, real, told))
+        assert [found[name] for name in PICTURES] == ["passed", "passed"], found
+        assert {*failed(found)} <= {"instruction", "inputs"}, "deaf; one camera often suffices it"
+        return
+    line, breaking = BROKEN[how]
+    every = list(findings(subject(breaking(album), real, told)))
+    wrong = [one for one in every if one.result.status == "failed" and one.result.left < 1]
+    first = cause(every) or wrong[0]  # its actions are wrong in much else, but in this most
+    assert first.line.name == line, wrong

@@ -36,7 +36,7 @@ def conformance(
 
     Example: wambench conformance nano-pi0
     """
-    from wambench.conformance import findings, subject
+    from wambench.conformance import cause, findings, subject
 
     asked = subject(
         policy,
@@ -68,6 +68,8 @@ def conformance(
             }
         )
     else:
+        if first := cause(found):
+            print(f"mend first: {first.line.name}; the others may follow from it")
         print(", ".join(f"{counts[status]} {status}" for status in MARKS))
     if counts["failed"]:
         raise typer.Exit(1)

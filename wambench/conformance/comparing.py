@@ -81,7 +81,8 @@ def judged(comparisons: Sequence[Comparison]) -> Result:
     better = [one for one in comparisons if one.is_better]
     if better:
         told = ", ".join(one.describe() for one in better)
-        return failed(f"nearer to the expert under another convention; error: {told}")
+        left = min(one.other / one.declared for one in better)
+        return failed(f"nearer to the expert under another convention; error: {told}", left)
     if all(one.is_worse for one in comparisons):
         return passed(f"error: {', '.join(one.describe() for one in comparisons)}")
     open_ = [one for one in comparisons if not one.is_worse]

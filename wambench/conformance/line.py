@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,10 +14,17 @@ NOT_MEASURED = "not measured"
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a check; ``found`` says it in words."""
+    """What came out of a check.
+
+    Attributes:
+        status: see :data:`Status`.
+        found: in words.
+        left: of a convention that failed, the share of the error that another one leaves.
+    """
 
     status: Status
     found: str
+    left: float = 1.0
 
 
 def passed(found: str) -> Result:
@@ -25,9 +32,9 @@ def passed(found: str) -> Result:
     return Result("passed", found)
 
 
-def failed(found: str) -> Result:
+def failed(found: str, left: float = 1.0) -> Result:
     """The policy does not do as it declares."""
-    return Result("failed", found)
+    return Result("failed", found, left)
 
 
 def unchecked(why: str) -> Result:
@@ -67,6 +74,16 @@ class Finding:
         """All of it, flat."""
         told = {name: getattr(self.line, name) for name in TOLD}
         return told | {"status": self.result.status, "found": self.result.found}
+
+
+def cause(found: Sequence[Finding]) -> Finding | None:
+    """Of several conventions that failed, the one to mend first; None if there are not several.
+
+    Under one wrong convention another wrong one may be a little less wrong; the right one leaves
+    the least error.
+    """
+    wrong = [one for one in found if one.result.status == "failed" and one.result.left < 1]
+    return min(wrong, key=lambda one: one.result.left) if len(wrong) > 1 else None
 
 
 TOLD = ("name", "asks", "pitfall", "source", "effect")
