@@ -11,7 +11,7 @@ import pytest
 from tests.conforming import BROKEN, Album, Refusing, Right, looks, statuses, subject
 from tests.conftest import CommandLine, Refused
 from wambench import plugins
-from wambench.conformance import LINES, Look, cause, findings
+from wambench.conformance import LINES, Look, Subject, cause, findings
 from wambench.conformance.comparing import compare, judged
 from wambench.conformance.looks import gather
 from wambench.conformance.seeing import canonical_axis_angle
@@ -23,6 +23,14 @@ LOOKS = looks()
 
 def failed(found: Mapping[str, str]) -> list[str]:
     return [name for name, status in found.items() if status == "failed"]
+
+
+def blamed(asked: Subject) -> list[str]:
+    """Lines that failed; of several conventions, where one may follow from another, the first."""
+    every = list(findings(asked))
+    first, wrong = cause(every), [one for one in every if one.result.status == "failed"]
+    kept = [one for one in wrong if one is first or first is None or one.result.left == 1]
+    return [one.line.name for one in kept]
 
 
 def test_a_right_policy_passes_every_line() -> None:
@@ -118,6 +126,7 @@ def test_what_cannot_be_asked_is_refused(refused: Refused, what: str) -> None:
 
 PICTURES = ("orientation", "camera order")
 SAMPLE = ("rotation the long way", "fingers swapped", "mixes its batch", "gripper negated")
+DEAF = {"instruction", "inputs"}  # an album has no words, and one camera often suffices it
 FILLING = "fills the instruction in"  # with another task's, where tasks are LIBERO's
 
 
@@ -153,15 +162,14 @@ def test_a_trained_policy_fails_no_line(
 @pytest.mark.parametrize(
     "how", [how for how, (line, _) in BROKEN.items() if line not in PICTURES and how != FILLING]
 )
-def test_a_trained_policy_that_is_broken_fails_its_line_alone(
+def test_a_trained_policy_that_is_broken_is_blamed_for_it_alone(
     how: str, nano: Policy, real: Sequence[Look], told: Sequence[str], sample: bool
 ) -> None:
     if sample and how not in SAMPLE:
         pytest.skip("not in the sample")
     line, breaking = BROKEN[how]
     # Fewer looks leave too few in an episode for a decision.
-    found = statuses(subject(breaking(nano), real[::2], told))
-    assert failed(found) == [line], found
+    assert blamed(subject(breaking(nano), real[::2], told)) == [line]
 
 
 @pytest.mark.slow
@@ -175,10 +183,7 @@ def test_who_acts_on_real_frames_is_held_to_how_they_lie(
     if how is None:
         found = statuses(subject(album, real, told))
         assert [found[name] for name in PICTURES] == ["passed", "passed"], found
-        assert {*failed(found)} <= {"instruction", "inputs"}, "deaf; one camera often suffices it"
+        assert {*failed(found)} <= DEAF, found
         return
     line, breaking = BROKEN[how]
-    every = list(findings(subject(breaking(album), real, told)))
-    wrong = [one for one in every if one.result.status == "failed" and one.result.left < 1]
-    first = cause(every) or wrong[0]  # its actions are wrong in much else, but in this most
-    assert first.line.name == line, wrong
+    assert set(blamed(subject(breaking(album), real, told))) - DEAF == {line}
