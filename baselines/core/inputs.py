@@ -14,7 +14,7 @@ from baselines.core.checkpoints.statistics import Statistics
 from baselines.core.flow import seeded_noise
 from baselines.core.robots import Robot
 from baselines.core.tokens import Tokenize
-from wambench import Observation
+from wambench import Observation, PolicyFault
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,9 @@ class Preparation:
         return torch.from_numpy(array).to(self.device).to(self.dtype)
 
     def _state(self, seen: Observation) -> NDArray[np.floating]:
+        for name, numbers in seen.proprio.items():
+            if not np.isfinite(numbers).all():  # it would come out as actions that are no numbers
+                raise PolicyFault(f"{name} has {numbers[~np.isfinite(numbers)][0]}")
         state = self.robot.state(seen.proprio)
         if self.statistics is None:
             return state

@@ -16,6 +16,7 @@ import typer
 from wambench import plugins
 from wambench.cli import (
     audit,
+    conforming,
     doctor,
     episodes,
     exporting,
@@ -46,6 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "replay": episodes.replay,
     "video": episodes.video,
     "serve": serving.serve,
+    "conformance": conforming.conformance,
     "suites": listing.suites,
     "policies": listing.policies,
     "protocols": listing.list_protocols,
