@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from wambench.conformance import Look, Subject, findings
 from wambench.conformance.looks import AHEAD
 from wambench.contract import EpisodeStart, Observation, PolicySpec
+from wambench.errors import PolicyFault
 from wambench.policy import Policy
 from wambench.profile.acting import ANY_ACTION
 from wambench.protocols import protocol
@@ -167,15 +168,6 @@ class Wrapped(Policy):
         return [self.after(np.asarray(chunk, np.float64), seen) for chunk, seen in pairs]
 
 
-class Refusing(Wrapped):
-    """What a policy must do and nano policies leave to the engine: refuse NaN."""
-
-    def act(self, observations: Sequence[Observation]) -> Sequence[Chunk]:
-        if any(np.isnan(v).any() for seen in observations for v in seen.proprio.values()):
-            raise ValueError("a state is NaN")
-        return super().act(observations)
-
-
 class Mixing(Wrapped):
     """Adds to each answer of a batch something of its neighbours'."""
 
@@ -190,7 +182,7 @@ class Passing(Wrapped):
     def act(self, observations: Sequence[Observation]) -> Sequence[Chunk]:
         try:
             return super().act(observations)
-        except ValueError:
+        except (ValueError, PolicyFault):
             if all(np.isfinite(v).all() for one in observations for v in one.proprio.values()):
                 raise
             return [np.full((self.spec.horizon, 7), np.nan) for _ in observations]

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pytest
 
-from tests.conforming import BROKEN, Album, Refusing, Right, looks, statuses, subject
+from tests.conforming import BROKEN, Album, Right, looks, statuses, subject
 from tests.conftest import CommandLine, Refused
 from wambench import plugins
 from wambench.conformance import LINES, Look, Subject, cause, findings
@@ -134,7 +134,7 @@ FILLING = "fills the instruction in"  # with another task's, where tasks are LIB
 def nano() -> Policy:
     policy = plugins.make_policy("nano-pi0", {})
     policy.load()
-    return Refusing(policy)
+    return policy
 
 
 @pytest.fixture(scope="module")

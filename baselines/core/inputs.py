@@ -14,7 +14,8 @@ from baselines.core.checkpoints.statistics import Statistics
 from baselines.core.flow import seeded_noise
 from baselines.core.robots import Robot
 from baselines.core.tokens import Tokenize
-from wambench import Observation, PolicyFault
+from wambench import Observation
+from wambench.errors import PolicyFault
 
 
 @dataclass(frozen=True)
