@@ -30,6 +30,8 @@ from wambench.profile.latency.run import Audit
 from wambench.profile.latency.showing import Show
 from wambench.profile.observations import INSTRUCTION
 
+IN_PROCESS = {*SCOPES} - {"wire"}
+
 # A stranger's package: a module in torch behind the contract, which shows its inside.
 STRANGER = """
 from dataclasses import dataclass
@@ -115,7 +117,7 @@ def audit(out: Path, *names: str, mode: Any = "eager", **changes: Any) -> list[L
 def test_a_strangers_policy_gets_a_record(stranger: None, tmp_path: Path) -> None:
     small, closed = audit(tmp_path, "small", "closed")
     assert small.protocol == "latency-1" and small.rules.variant == "quick"
-    assert set(small.scopes) == set(SCOPES) - {"wire"}
+    assert set(small.scopes) == IN_PROCESS
     assert set(closed.scopes) == {"policy", "served"}
     for record in (small, closed):
         for texts in record.scopes.values():
@@ -428,7 +430,7 @@ def test_command_by_ray_prints_tables_and_json(stranger: None, tmp_path: Path) -
     ended = command(*asked)
     assert ended.exit_code == 0, ended.exception
     record = read_record(out / "small+width=64+quick.json")
-    assert set(record.scopes) == set(SCOPES) and record.options == {"width": 64}
+    assert set(record.scopes) == IN_PROCESS and record.options == {"width": 64}
     assert record.served_by == "the policy server in a Ray actor"
     served, inside = record.times("served", "warm"), record.times("policy", "warm")
     assert served and inside and served.p50_ms > inside.p50_ms and served.cpu_p50_ms is None

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 import pytest
 from websockets.sync.server import ServerConnection
 
+from analysis.audit.latency import tables
 from tests.wire_servers import Echo, Shifted, own, scripted
 from wambench.arithmetic import arithmetic_of
 from wambench.cells import PolicyChoice
@@ -22,6 +24,10 @@ from wambench.contract import EpisodeStart, Observation, checked_chunk
 from wambench.errors import InfrastructureFailure, PolicyFault, PolicyProcessDead, UserError
 from wambench.policy_server import answer_batch
 from wambench.profile.acting import ANY_ACTION
+from wambench.profile.latency.choice import choose
+from wambench.profile.latency.hosts import LocalHost
+from wambench.profile.latency.protocol import QUICK
+from wambench.profile.latency.run import Audit
 from wambench.profile.observations import observations
 from wambench.wire import openpi, vla_eval
 from wambench.wire.remote import RemotePolicy
@@ -111,6 +117,18 @@ def test_the_probe_of_passports_is_asked_of_it_too() -> None:
     with own("openpi", Shifted) as port:
         other = arithmetic_of(loaded(f"openpi://127.0.0.1:{port}"))
         assert other and other.answers != first.answers
+
+
+def test_latency_over_a_socket_is_a_scope_of_its_own(tmp_path: Path) -> None:
+    rules = QUICK.model_copy(update={"calls": 10, "least_calls": 10, "warm_up_most_calls": 10})
+    with own("openpi") as port:
+        choice = choose("remote", {"url": f"openpi://127.0.0.1:{port}"}, None, "eager", rules)
+        [record] = Audit(rules, "eager", tmp_path, LocalHost).run([choice])
+    assert set(record.scopes) == {"wire"} and record.act_ms() is None
+    found = record.times("wire", "warm")
+    assert found is not None and found.p50_ms > 0
+    (table,) = tables([record], {})
+    assert "over a wire, from" in table.title
 
 
 # ---------------------------------------------------------------- servers that go and come

@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from websockets.sync.server import ServerConnection, serve
@@ -62,8 +63,10 @@ def own(protocol: str, policy: type[Policy] = Echo, port: int = 0, **more: Any) 
     ready, stop = threading.Event(), asyncio.Event()
     found: list[Any] = []
 
-    async def run() -> None:
+    with mock.patch("wambench.plugins.make_policy", lambda name, options: policy()):
         host = Host("echo", {}, preset)
+
+    async def run() -> None:
         found.append(asyncio.get_running_loop())
         server = await start(host, "127.0.0.1", port, more.get("token"))
         found.append(next(iter(server.sockets)).getsockname()[1])
@@ -71,17 +74,14 @@ def own(protocol: str, policy: type[Policy] = Echo, port: int = 0, **more: Any) 
         async with server:
             await stop.wait()
 
-    from unittest import mock
-
-    with mock.patch("wambench.plugins.make_policy", lambda name, options: policy()):
-        thread = threading.Thread(target=lambda: asyncio.run(run()))
-        thread.start()
-        assert ready.wait(20)
-        try:
-            yield found[1]
-        finally:
-            found[0].call_soon_threadsafe(stop.set)
-            thread.join()
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    assert ready.wait(20)
+    try:
+        yield found[1]
+    finally:
+        found[0].call_soon_threadsafe(stop.set)
+        thread.join()
 
 
 @contextlib.contextmanager
