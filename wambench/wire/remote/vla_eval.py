@@ -19,7 +19,7 @@ from wambench import plugins
 from wambench.contract import EpisodeStart, Observation
 from wambench.errors import PolicyFault, UserError
 from wambench.wire.limits import CLIENT_BYTES, METADATA_BYTES, WireError
-from wambench.wire.remote.connection import Connection
+from wambench.wire.remote.line import Line
 from wambench.wire.remote.session import (
     OURS,
     Look,
@@ -53,7 +53,7 @@ IMAGES = "images/"
 class VlaEvalSession(Session):
     """The client speaks first. Every message has a number, which its answer repeats."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Line) -> None:
         super().__init__(connection)
         self._number = 0
         self._begun, self._since, self._steps = False, 0.0, 0
