@@ -446,6 +446,20 @@ def test_an_answer_to_another_question_is_none() -> None:
         assert "the answer to" in found.trouble
 
 
+def test_an_error_for_a_hello_is_said_and_the_connection_closed() -> None:
+    def talk(connection: ServerConnection) -> None:
+        for message in connection:
+            seq = vla_eval.decode(bytes(message), 1 << 26).seq
+            refusal = vla_eval.Frame.now("error", {"error": "no such\nclient"}, seq)
+            connection.send(vla_eval.encode(refusal))
+
+    with (
+        scripted(talk) as port,  # which would wait for an open connection for ever
+        pytest.raises(UserError, match="refuses: no such client"),
+    ):
+        loaded(f"vla-eval://127.0.0.1:{port}", **VLA)
+
+
 @pytest.mark.parametrize(
     ("hello", "named"),
     [

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from wambench import plugins
 from wambench.contract import EpisodeStart, Observation
-from wambench.errors import PolicyFault, UserError
-from wambench.wire.limits import CLIENT_BYTES, METADATA_BYTES, WireError
+from wambench.errors import UserError
+from wambench.wire.limits import CLIENT_BYTES, METADATA_BYTES, WireError, told
 from wambench.wire.remote.line import Line
 from wambench.wire.remote.session import (
     OURS,
@@ -171,7 +171,9 @@ class VlaEvalSession(Session):
         if answer.type != "error" and answer.type != ("hello" if kind == "hello" else "action"):
             raise self.connection.failure(f"a frame of type {answer.type}", message)
         if kind == "hello" and answer.type == "error":
-            raise PolicyFault(f"{self.connection.address} refuses: {answer.payload.get('error')}")
+            self.connection.close()
+            said = told(answer.payload.get("error"))
+            raise UserError(f"policy 'remote': {self.connection.address} refuses: {said}")
         decoded = perf_counter()
         look = Look(
             encode_ms=encode_ms,
