@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import socket
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -463,6 +464,20 @@ def test_an_answer_to_another_question_is_none() -> None:
         assert "the answer to" in found.trouble
 
 
+def test_an_error_for_a_hello_is_said_and_the_connection_closed() -> None:
+    def talk(connection: ServerConnection) -> None:
+        for message in connection:
+            seq = vla_eval.decode(bytes(message), 1 << 26).seq
+            refusal = vla_eval.Frame.now("error", {"error": "no such\nclient"}, seq)
+            connection.send(vla_eval.encode(refusal))
+
+    with (
+        scripted(talk) as port,  # which would wait for an open connection for ever
+        pytest.raises(UserError, match="refuses: no such client"),
+    ):
+        loaded(f"vla-eval://127.0.0.1:{port}", **VLA)
+
+
 @pytest.mark.parametrize(
     ("hello", "named"),
     [
@@ -619,6 +634,7 @@ def test_starvlas_errors_are_the_policys(said: dict[str, Any], named: str) -> No
         ({"url": "openpi://u:p@a"}, "token_file"),
         ({"url": "openpi://a:99999"}, "port"),
         ({"url": "openpi://a/b"}, "without a path"),
+        ({"url": "gr00t+s://a"}, "without TLS"),
         ({"url": []}, "url"),
         ({"url": "openpi://a,vla-eval://b"}, "one protocol"),
         ({"url": "openpi://a,openpi://a:8000"}, "named twice"),
@@ -638,6 +654,13 @@ def test_bad_options(options: dict[str, Any], named: str) -> None:
     with pytest.raises(UserError) as refused:
         RemotePolicy(**options)
     assert named.lower() in str(refused.value).lower() and "\n" not in str(refused.value)
+
+
+def test_without_pyzmq_a_gr00t_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The contract can be read all the same; asking says what to install."""
+    monkeypatch.setitem(sys.modules, "zmq", None)
+    with pytest.raises(UserError, match=r"pyzmq is not installed; pip install 'wambench\[gr00t\]'"):
+        loaded("gr00t://127.0.0.1", preset="gr00t-libero")
 
 
 def test_without_an_identity_nothing_is_kept() -> None:

@@ -16,7 +16,10 @@ SOURCES = ("wambench", "baselines", "tasks", "analysis", "results/published", "s
 
 
 @pytest.mark.slow
-def test_a_wheel_judges_the_claims_and_names_its_sweep_files(tmp_path: Path) -> None:
+def test_a_wheel_judges_the_claims_and_names_its_sweep_files(
+    tmp_path: Path, sample: bool
+) -> None:
+    """The sample: that the claims are found, not all that is counted to judge them."""
     source, installed = tmp_path / "source", tmp_path / "installed"
     for name in SOURCES:
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -48,9 +51,12 @@ def test_a_wheel_judges_the_claims_and_names_its_sweep_files(tmp_path: Path) -> 
             env=os.environ | {"PYTHONPATH": str(installed)},
         )  # fmt: skip
 
-    claims = run("audit", "claims")
-    assert claims.returncode == 0, claims.stderr
-    assert claims.stdout.count("\n") > 10
+    if sample:
+        assert (data / "wambench" / "results" / "published" / "claims.json").is_file()
+    else:
+        claims = run("audit", "claims")
+        assert claims.returncode == 0, claims.stderr
+        assert claims.stdout.count("\n") > 10
     missing = run("sweep", "nothing.yaml", "--out", "run")
     assert missing.returncode == 2
     named = missing.stderr.strip().rsplit(" ", 1)[-1]

@@ -11,7 +11,8 @@ openpi 579                           test_remote: test_strangers_end_within_thei
 hume 15                              test_remote: test_strangers_end_within_their_time
 openpi 991, PR 866                   test_nothing_of_a_peer_is_imported
 vllm-omni 4506, PR 6051              test_foreign_marks_are_named; vectors in test_wire_openpi
-msgpack-numpy 57                     test_wire_openpi: test_hostile_messages_are_refused_in_one_line
+msgpack-numpy 57                     test_wire_openpi, test_wire_gr00t:
+                                     test_hostile_messages_are_refused_in_one_line
 msgpack-numpy 40, strands PR 1195    test_arrays_are_writable_copies
 lerobot 3047                         test_nothing_is_unpickled_or_evaluated
 strands PR 3321                      test_remote: test_a_late_answer_is_never_taken_for_the_next
@@ -21,7 +22,9 @@ strands PR 3677                      test_what_other_programs_say_is_refused; te
 strands 1986                         test_remote: test_bad_options
 strands 187, 169                     test_an_empty_prompt_is_refused; test_remote:
                                      test_faults_of_a_served_policy_cross_the_wire
-strands PR 149, 148                  GR00T, which is not spoken
+strands PR 149, 148                  test_wire_gr00t: test_the_layout_is_that_of_every_version;
+                                     test_remote_gr00t:
+                                     test_another_layout_is_refused_by_the_server
 strands PR 168                       test_one_finger_sent_twice_is_refused
 strands PR 3620                      test_an_empty_chunk_is_a_fault; test_remote:
                                      test_what_is_no_chunk_is_the_policys_fault
@@ -125,7 +128,7 @@ def modules() -> Iterator[tuple[str, ast.AST]]:
 
 
 def test_nothing_of_a_peer_is_imported() -> None:
-    allowed = {"msgpack", "numpy", "PIL", "pydantic", "wambench", "websockets"}
+    allowed = {"msgpack", "numpy", "PIL", "pydantic", "wambench", "websockets", "zmq"}
     allowed |= sys.stdlib_module_names
     for where, node in modules():
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

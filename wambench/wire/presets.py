@@ -69,3 +69,12 @@ STARVLA_LIBERO = OPENPI_LIBERO.model_copy(
         "prompt": "lang",
     }
 )
+
+# GR00T's LIBERO: the state is sent in parts, roll, pitch and yaw being the axis-angle's numbers.
+GR00T_LIBERO = OPENPI_LIBERO.model_copy(
+    update={
+        "images": {"agentview": "image", "wrist": "wrist_image"},
+        "state_key": "state",
+        "prompt": "annotation.human.action.task_description",
+    }
+)

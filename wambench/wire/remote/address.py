@@ -9,8 +9,8 @@ from pydantic import model_validator
 
 from wambench.contract import Frozen
 
-Protocol = Literal["openpi", "vla-eval", "starvla"]
-PORTS: dict[str, int] = {"openpi": 8000, "vla-eval": 8000, "starvla": 10093}
+Protocol = Literal["openpi", "vla-eval", "starvla", "gr00t"]
+PORTS: dict[str, int] = {"openpi": 8000, "vla-eval": 8000, "starvla": 10093, "gr00t": 5555}
 """Their servers' own defaults."""
 
 TLS = "+s"
@@ -39,6 +39,8 @@ class Address(Frozen):
         if scheme not in known or not found.hostname:
             listed = ", ".join(f"{name}://HOST:PORT" for name in known)
             raise ValueError(f"one of {listed} (with {TLS} after the name: TLS)")
+        if tls and scheme == "gr00t":
+            raise ValueError("gr00t:// without TLS, which its servers do not speak")
         if found.username is not None or found.password is not None:
             raise ValueError("an address without a password; name a token_file")
         if found.path.strip("/") or found.query or found.fragment:
@@ -47,11 +49,15 @@ class Address(Frozen):
         return {"protocol": scheme, "host": found.hostname, "port": port, "tls": tls}
 
     def __str__(self) -> str:
+        return f"{self.protocol}{TLS * self.tls}://{self.authority}"
+
+    @property
+    def authority(self) -> str:
+        """Host and port, as they stand in every kind of address."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.protocol}{TLS * self.tls}://{host}:{self.port}"
+        return f"{host}:{self.port}"
 
     @property
     def websocket(self) -> str:
         """As a WebSocket's address."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'wss' if self.tls else 'ws'}://{host}:{self.port}"
+        return f"{'wss' if self.tls else 'ws'}://{self.authority}"

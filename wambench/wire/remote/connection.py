@@ -17,23 +17,19 @@ from websockets.sync.client import ClientConnection, connect
 from wambench.errors import InfrastructureFailure, UserError
 from wambench.wire.limits import CLIENT_BYTES, told
 from wambench.wire.remote.address import Address
+from wambench.wire.remote.line import OPEN_SECONDS, Line
 
-OPEN_SECONDS = 10.0  # that a server may take to say yes to a connection
 CLOSE_SECONDS = 0.5  # a peer that does not say goodbye is left
 FIRST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 0.1, 2.0  # between tries to connect
 REFUSED = (401, 403)
-SHOWN = 60  # characters of what came instead of an answer
 
 
-class Connection:
-    """Sends and receives messages; raises InfrastructureFailure for whatever goes wrong.
-
-    After a failure it is closed, so that a late answer is never taken for the next one's.
-    """
+class Connection(Line):
+    """A WebSocket's."""
 
     def __init__(self, address: Address, token: str | None, timeout: float) -> None:
         """Connect. UserError for a server that wants another token."""
-        self.address, self._timeout = address, timeout
+        super().__init__(address, token, timeout)
         headers = {} if token is None else {"Authorization": f"Api-Key {token}"}
         self._socket: ClientConnection | None = None
         try:
@@ -79,20 +75,15 @@ class Connection:
         """The next message, within ``timeout`` seconds."""
         assert self._socket is not None
         try:
-            return self._socket.recv(timeout=self._timeout)
+            return self._socket.recv(timeout=self.timeout)
         except TimeoutError:
-            raise self._failure(f"sent nothing for {self._timeout:g} s") from None
+            raise self._failure(f"sent nothing for {self.timeout:g} s") from None
         except ConnectionClosed as error:
             close = error.rcvd
             why = f"{close.code} {told(close.reason)[:200]}".strip() if close else "without a word"
             raise self._failure(f"closed the connection ({why})") from None
         except (WebSocketException, OSError) as error:
             raise self._failure(f"broke off ({_kind(error)})") from None
-
-    def failure(self, problem: object, message: bytes | str) -> InfrastructureFailure:
-        """Close, because of what came: named with its first characters."""
-        began = message[:SHOWN]
-        return self._failure(f"sent what is no answer: {told(problem)} (it begins {began!r})")
 
     def close(self) -> None:
         """End it; may be done twice."""
@@ -105,17 +96,15 @@ class Connection:
         """Whether it has ended at this side."""
         return self._socket is None or self._socket.close_code is not None
 
-    def _failure(self, problem: str) -> InfrastructureFailure:
-        self.close()
-        return InfrastructureFailure(f"{self.address} {problem}")
 
-
-def connected(address: Address, token: str | None, timeout: float, patience: float) -> Connection:
+def connected(
+    kind: type[Line], address: Address, token: str | None, timeout: float, patience: float
+) -> Line:
     """Connect, trying again for ``patience`` seconds; a server may be starting."""
     end, wait = monotonic() + patience, FIRST_WAIT_SECONDS
     while True:
         try:
-            return Connection(address, token, timeout)
+            return kind(address, token, timeout)
         except InfrastructureFailure:
             if monotonic() + wait > end:
                 raise

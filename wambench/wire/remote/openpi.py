@@ -9,7 +9,7 @@ from typing import Any
 from wambench.contract import EpisodeStart, Observation
 from wambench.wire.limits import CLIENT_BYTES, METADATA_BYTES, WireError
 from wambench.wire.openpi import decode, encode
-from wambench.wire.remote.connection import Connection
+from wambench.wire.remote.line import Line
 from wambench.wire.remote.session import (
     OURS,
     Look,
@@ -26,7 +26,7 @@ from wambench.wire.remote.session import (
 class OpenpiSession(Session):
     """The server speaks first: a map of metadata, often empty."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Line) -> None:
         super().__init__(connection)
         self.metadata = metadata(connection)
 
@@ -51,7 +51,7 @@ class OpenpiSession(Session):
         return Reply(rows(answer.get("actions"), peer), look.claiming(claimed))
 
 
-def metadata(connection: Connection) -> Mapping[str, Any]:
+def metadata(connection: Line) -> Mapping[str, Any]:
     """What a server says first."""
     message = connection.receive()
     try:
@@ -63,7 +63,7 @@ def metadata(connection: Connection) -> Mapping[str, Any]:
     return found
 
 
-def exchange(connection: Connection, request: object) -> tuple[Mapping[str, Any], Look]:
+def exchange(connection: Line, request: object) -> tuple[Mapping[str, Any], Look]:
     """Send one map, receive one. A text is the server's traceback, before it closes."""
     began = perf_counter()
     question = encode(request)

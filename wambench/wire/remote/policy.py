@@ -35,6 +35,7 @@ from wambench.wire.limits import CONNECTIONS
 from wambench.wire.presets import WirePreset
 from wambench.wire.remote.address import Address
 from wambench.wire.remote.connection import connected
+from wambench.wire.remote.gr00t import Gr00tSession
 from wambench.wire.remote.openpi import OpenpiSession
 from wambench.wire.remote.options import RemoteOptions
 from wambench.wire.remote.presets import PEERS, Gripper, peer, translated
@@ -47,6 +48,7 @@ SESSIONS: Mapping[str, type[Session]] = {
     "openpi": OpenpiSession,
     "vla-eval": VlaEvalSession,
     "starvla": StarvlaSession,
+    "gr00t": Gr00tSession,
 }
 EPISODIC = ("vla-eval",)  # an episode has a connection of its own
 TRIES = 3  # of one question over new connections, where the protocol knows no episodes
@@ -277,8 +279,8 @@ class RemotePolicy(Policy):
 
     def _opened(self, address: Address, patience: float) -> Session:
         try:
-            line = connected(address, self._token, self.options.timeout, patience)
-            return SESSIONS[self._protocol](line)
+            kind, timeout = SESSIONS[self._protocol], self.options.timeout
+            return kind(connected(kind.line, address, self._token, timeout, patience))
         except InfrastructureFailure as error:
             if patience:
                 raise

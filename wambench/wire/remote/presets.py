@@ -10,12 +10,19 @@ from numpy.typing import NDArray
 
 from wambench.contract import Frozen, PolicySpec
 from wambench.errors import UserError, did_you_mean
-from wambench.wire.presets import OPENPI_LIBERO, STARVLA_LIBERO, VLA_EVAL_LIBERO, WirePreset
+from wambench.wire.presets import (
+    GR00T_LIBERO,
+    OPENPI_LIBERO,
+    STARVLA_LIBERO,
+    VLA_EVAL_LIBERO,
+    WirePreset,
+)
 from wambench.wire.remote.address import Protocol
 
 Gripper = Literal["as_is", "sign", "one_opens"]
 """Of the last number of an action. ``sign``: -1 below 0, else +1, as vla-eval's benchmarks take it.
-``one_opens``: 1 opens and 0 closes, told apart at 0.5, as starVLA's LIBERO client takes it."""
+``one_opens``: 1 opens and 0 closes, told apart at 0.5, as the LIBERO clients of starVLA and GR00T
+take it."""
 
 
 class Peer(Frozen):
@@ -95,8 +102,14 @@ PEERS: Mapping[str, Peer] = {
         protocol="starvla", paradigm="vla", wire=WITHOUT_STATE, image_size=(224, 224),
         horizon=8, replan_steps=None, gripper="one_opens",
     ),
+    # 16 and 8: N1.6's libero_panda and its LIBERO loop. The server says how many, and is asked.
+    "gr00t-libero": Peer(
+        about="GR00T on LIBERO; chunks of 16 are N1.6's, N1.7 wants horizon: 40",
+        protocol="gr00t", paradigm="vla", wire=GR00T_LIBERO, image_size=(256, 256),
+        horizon=16, replan_steps=8, gripper="one_opens",
+    ),
 }  # fmt: skip
-"""openpi 15a9616, vla-eval 0.8.0, starVLA 0ed0aad."""
+"""openpi 15a9616, vla-eval 0.8.0, starVLA 0ed0aad, Isaac-GR00T N1.6."""
 
 
 def peer(name: str, protocol: Protocol) -> Peer:

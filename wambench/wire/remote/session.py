@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from wambench.faults import blames_machine
 from wambench.wire.limits import told
 from wambench.wire.presets import WirePreset
 from wambench.wire.remote.connection import Connection
+from wambench.wire.remote.line import Line
 from wambench.wire.remote.presets import Gripper
 
 OURS = "wambench"
@@ -78,9 +79,11 @@ class Reply:
 
 
 class Session(ABC):
-    """A conversation over one connection."""
+    """A conversation over one connection, of the kind ``line``."""
 
-    def __init__(self, connection: Connection) -> None:
+    line: ClassVar[type[Line]] = Connection
+
+    def __init__(self, connection: Line) -> None:
         """Exchange what comes before the first question."""
         self.connection = connection
         self.metadata: Mapping[str, Any] = {}

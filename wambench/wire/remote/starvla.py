@@ -10,7 +10,7 @@ import numpy as np
 
 from wambench.contract import EpisodeStart, Observation
 from wambench.errors import PolicyFault
-from wambench.wire.remote.connection import Connection
+from wambench.wire.remote.line import Line
 from wambench.wire.remote.openpi import exchange, metadata
 from wambench.wire.remote.session import (
     OURS,
@@ -29,7 +29,7 @@ SAMPLING = {"do_sample": False, "use_ddim": True, "num_ddim_steps": 10}  # as it
 class StarvlaSession(Session):
     """The server speaks first, and says more of itself than openpi's."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Line) -> None:
         super().__init__(connection)
         self.metadata = metadata(connection)
         self._numbers = itertools.count()

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from wambench import plugins
 from wambench.contract import EpisodeStart, Observation
-from wambench.errors import PolicyFault, UserError
-from wambench.wire.limits import CLIENT_BYTES, METADATA_BYTES, WireError
-from wambench.wire.remote.connection import Connection
+from wambench.errors import UserError
+from wambench.wire.limits import CLIENT_BYTES, METADATA_BYTES, WireError, told
+from wambench.wire.remote.line import Line
 from wambench.wire.remote.session import (
     OURS,
     Look,
@@ -53,7 +53,7 @@ IMAGES = "images/"
 class VlaEvalSession(Session):
     """The client speaks first. Every message has a number, which its answer repeats."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Line) -> None:
         super().__init__(connection)
         self._number = 0
         self._begun, self._since, self._steps = False, 0.0, 0
@@ -171,7 +171,9 @@ class VlaEvalSession(Session):
         if answer.type != "error" and answer.type != ("hello" if kind == "hello" else "action"):
             raise self.connection.failure(f"a frame of type {answer.type}", message)
         if kind == "hello" and answer.type == "error":
-            raise PolicyFault(f"{self.connection.address} refuses: {answer.payload.get('error')}")
+            self.connection.close()
+            said = told(answer.payload.get("error"))
+            raise UserError(f"policy 'remote': {self.connection.address} refuses: {said}")
         decoded = perf_counter()
         look = Look(
             encode_ms=encode_ms,
