@@ -16,9 +16,7 @@ SOURCES = ("wambench", "baselines", "tasks", "analysis", "results/published", "s
 
 
 @pytest.mark.slow
-def test_a_wheel_judges_the_claims_and_names_its_sweep_files(
-    tmp_path: Path, sample: bool
-) -> None:
+def test_a_wheel_judges_the_claims_and_names_its_sweep_files(tmp_path: Path, sample: bool) -> None:
     """The sample: that the claims are found, not all that is counted to judge them."""
     source, installed = tmp_path / "source", tmp_path / "installed"
     for name in SOURCES:
