@@ -50,8 +50,8 @@ def processes_of(driver: psutil.Process, victim: str) -> list[psutil.Process]:
 
 @pytest.mark.slow
 def test_killed_at_27_moments_the_table_is_byte_identical(tmp_path: Path, sample: bool) -> None:
-    kills, cells = (7, 48) if sample else (27, 160)
-    content = CONTENT.replace("INIT_STATES", "0-11") if sample else FULL
+    kills, cells = (5, 32) if sample else (27, 160)
+    content = CONTENT.replace("INIT_STATES", "0-7") if sample else FULL
     undisturbed = tmp_path / "undisturbed"
     sweep(tmp_path / "s.yaml", content, undisturbed)
 
