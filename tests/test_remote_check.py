@@ -9,7 +9,13 @@ import pytest
 
 from tests.conftest import CommandLine, Refused
 from tests.test_remote import ABOUT, answering, chunk, star_server
-from tests.wire_servers import own, scripted
+from tests.wire_servers import Echo, own, scripted
+
+
+class Nano(Echo):
+    """With pictures as a protocol has them."""
+
+    spec = Echo.spec.model_copy(update={"image_size": (64, 64)})
 
 
 def test_a_server_that_fits(wambench: CommandLine) -> None:
@@ -75,3 +81,17 @@ def test_one_that_never_says_the_same_is_said_to(wambench: CommandLine) -> None:
 @pytest.mark.parametrize("words", ["", "openpi://a --preset"])
 def test_bad_commands(refused: Refused, words: str) -> None:
     refused("remote", "check", *words.split(), expected=("see wambench",))
+
+
+def test_a_served_policy_is_asked_about_itself(wambench: CommandLine) -> None:
+    """By its address; the one that is served refuses NaN and an empty instruction."""
+    with own("openpi", Nano) as port:
+        ended = wambench(
+            "conformance", f"openpi://127.0.0.1:{port}", "--no-simulator", "--json",
+            "--option", "identity=echo@1",
+        )  # fmt: skip
+    assert ended.code == 1, ended.err
+    found = {line["name"]: line["status"] for line in json.loads(ended.out)["lines"]}
+    assert found["determinism"] == found["batch"] == found["noise seed"] == "passed", ended.out
+    assert found["NaN"] == found["chunk length"] == "passed"
+    assert found["instruction"] == "failed", "it does not read its words"

@@ -18,7 +18,9 @@ MARKS: Mapping[Status, str] = {"passed": "ok  ", "failed": "FAIL", "cannot be ch
 
 
 def conformance(
-    policy: Annotated[str, typer.Argument(help="A policy; see wambench policies.")],
+    policy: Annotated[
+        str, typer.Argument(help="A policy (see wambench policies), or where one is served.")
+    ],
     option: PolicyOption = None,
     suite: Annotated[str, typer.Option(help="Whose conventions and expert.")] = "libero_object",
     protocol: Annotated[
@@ -35,12 +37,15 @@ def conformance(
     success. Exit code 1 if one failed; what cannot be checked says why and fails nothing.
 
     Example: wambench conformance nano-pi0
+    Example: wambench conformance openpi://127.0.0.1:8000 --option preset=pi05-libero
     """
     from wambench.conformance import cause, findings, subject
 
+    options = parsed(option or ())
+    is_address = "://" in policy
     asked = subject(
-        policy,
-        parsed(option or ()),
+        "remote" if is_address else policy,
+        {"url": policy} | options if is_address else options,
         suite,
         protocol,
         simulator=not no_simulator,

@@ -17,6 +17,7 @@ from wambench.cells import Cell, noise_seed
 from wambench.contract import EpisodeStart, Observation, PolicySpec
 from wambench.episode import Clock, Setting, begin, observe
 from wambench.errors import UserError, one_line
+from wambench.profile.observations import made_up_state
 from wambench.protocols import Protocol
 from wambench.suite import Simulator, Suite
 
@@ -135,7 +136,7 @@ def made_up(suite: Suite, needs: PolicySpec, seen: Sequence[Observation]) -> Seq
                 instruction=task.instruction,
                 noise_seed=one.noise_seed,
                 images=one.images,
-                proprio={name: random.normal(0, 0.3, dims[name]) for name in needs.proprio},
+                proprio={name: made_up_state(random, name, dims[name]) for name in needs.proprio},
                 privileged={
                     name: random.normal(0, 0.3, suite.spec.privileged[name])
                     for name in needs.privileged

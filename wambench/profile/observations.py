@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -33,16 +33,18 @@ def observations(spec: PolicySpec, count: int, seed: int = 0) -> Sequence[Observ
             instruction=INSTRUCTION,
             noise_seed=int(random.integers(2**31)),
             images={camera: _image(random, size) for camera in spec.cameras},
-            proprio={name: _numbers(random, name, dims) for name in spec.proprio},
+            proprio={
+                name: made_up_state(random, name, dims.get(name, FREE_DIM)) for name in spec.proprio
+            },
             privileged={n: random.normal(0, 0.3, FREE_DIM) for n in spec.privileged},
         )
         for index in range(count)
     ]
 
 
-def _numbers(random: np.random.Generator, name: str, dims: Mapping[str, int]) -> np.ndarray:
-    """Proprioception; two fingers are on opposite sides, or servers would refuse them."""
-    drawn = random.normal(0, SPREAD, dims.get(name, FREE_DIM))
+def made_up_state(random: np.random.Generator, name: str, dim: int) -> np.ndarray:
+    """Proprioception [dim]; two fingers are on opposite sides, or servers would refuse them."""
+    drawn = random.normal(0, SPREAD, dim)
     return np.abs(drawn) * [0.1, -0.1] if name == "gripper_qpos" else drawn
 
 

@@ -215,10 +215,10 @@ class RemotePolicy(Policy):
 
     def _answer(self, seen: Observation) -> NDArray[np.floating]:
         here = self._episodes[seen.episode]
-        if here.answered != seen.step:
+        if here.question is not seen:
             reply = self._asked_in(here, seen) if self._episodic else self._asked(here, seen)
             here.looks.append(reply.look)
-            here.chunk, here.answered = translated(reply.chunk, self.terms.gripper), seen.step
+            here.chunk, here.question = translated(reply.chunk, self.terms.gripper), seen
         return here.chunk
 
     def _asked_in(self, here: _Episode, seen: Observation) -> Reply:
@@ -331,7 +331,7 @@ class _Episode:
     def __init__(self, start: EpisodeStart, seat: _Seat) -> None:
         self.start, self.seat = start, seat
         self.looks: list[Look] = []
-        self.answered = -1  # the step whose chunk is kept
+        self.question: Observation | None = None  # whose chunk is kept
         self.chunk: NDArray[np.floating] = np.empty((0, 0))
 
 
