@@ -22,7 +22,8 @@ RESTART_SECONDS = 120.0  # within which Ray has noticed that a process was ended
 class Replica:
     """One process of a policy.
 
-    ``born``: it has a place; ``loaded``: so is the policy; ``ready``: it has said how it computes.
+    ``born``: it has a place; ``loaded``: so is the policy; ``ready``: it has said how it computes,
+    or is ``mute``: it hung or died when it was asked.
     """
 
     actor: Any
@@ -30,6 +31,7 @@ class Replica:
     born: bool = False
     loaded: bool = False
     ready: bool = False
+    mute: bool = False
     since: float = 0.0  # it was loaded
     restarted: float = float("-inf")  # when it was last ended for another to take its place
     running: int = 0  # cells
@@ -141,15 +143,18 @@ class Residents:
         answered = bool(ray.wait([replica.pending], timeout=0)[0])
         if replica.loaded:
             if answered:
-                replica.ready = True
                 try:
-                    return Arrival(label, ray.get(replica.pending))
-                except (ray.exceptions.RayTaskError, ray.exceptions.RayActorError):
-                    return Arrival(label)
-            if monotonic() - replica.since > self._stall_seconds:
+                    answer = ray.get(replica.pending)
+                except ray.exceptions.RayTaskError:
+                    answer = None
+                except ray.exceptions.RayActorError:  # it died of it; Ray starts it again
+                    self._come_back_mute(replica)
+                    return None
                 replica.ready = True
+                return Arrival(label, answer)
+            if monotonic() - replica.since > self._stall_seconds:
                 ray.kill(replica.actor, no_restart=False)
-                return Arrival(label)
+                self._come_back_mute(replica)
         elif answered:
             try:
                 ray.get(replica.pending)
@@ -159,6 +164,9 @@ class Residents:
                     raise
                 replica.pending = replica.actor.ready.remote()
                 return None
+            if replica.mute:
+                replica.loaded = replica.ready = True
+                return Arrival(label)
             if replica.born:
                 replica.loaded, replica.since = True, monotonic()
                 replica.pending = replica.actor.arithmetic.remote()
@@ -186,6 +194,16 @@ class Residents:
         not be what it was.
         """
         ray.kill(replica.actor, no_restart=False)
+        Residents._come_back(replica)
+
+    @staticmethod
+    def _come_back_mute(replica: Replica) -> None:
+        """Wait for a process in another's place, and do not ask it what the other stuck at."""
+        replica.mute = True
+        Residents._come_back(replica)
+
+    @staticmethod
+    def _come_back(replica: Replica) -> None:
         replica.loaded = replica.ready = False
         replica.restarted = monotonic()
         replica.pending = replica.actor.ready.remote()
