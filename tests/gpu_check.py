@@ -22,9 +22,10 @@ import numpy as np
 
 from wambench import plugins
 from wambench.arithmetic import arithmetic_of
-from wambench.contract import EpisodeStart, Observation
+from wambench.contract import Observation
 from wambench.policy import Policy
 from wambench.policy_server import answer_batch, begin
+from wambench.profile.acting import start_of
 from wambench.profile.observations import observations
 
 POLICIES = ("pi0", "openvla-oft", "imagewam-4b", "fastwam", "fastwam-joint", "fastwam-idm")
@@ -49,10 +50,7 @@ def started(policy: Policy, count: int) -> list[Observation]:
     """Observations of so many episodes that have begun."""
     seen = list(observations(policy.spec, count))
     for one in seen:
-        begin(policy, EpisodeStart(
-            episode=one.episode, suite="check", task="check", instruction=one.instruction,
-            init_state=0, action=policy.spec.action, noise_seed=one.noise_seed,
-        )).unwrap()  # fmt: skip
+        begin(policy, start_of(policy.spec, one, "check")).unwrap()
     return seen
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,22 @@ def test_run_that_never_got_past_its_start_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no passport"):
         merge_runs([tmp_path / "run"], tmp_path / "all")
     assert not (tmp_path / "all").exists()
+
+
+def test_what_policies_measured_of_their_looks_comes_along(tmp_path: Path) -> None:
+    """From a run of before there was such a table, too."""
+    measured = {"wire_round_trip_ms": [1.5, 2.5], "wire_claimed_ms": [float("nan"), 1.0]}
+    old, new = make_run(tmp_path / "old", SHARDS[0]), make_run(tmp_path / "new", SHARDS[1], [])
+    with Store.write(old) as store:
+        store.connection.execute("DROP TABLE measurements")
+    with Store.read(old) as store:
+        assert store.measurements("wire_") == {}
+    cell = SHARDS[1][0]
+    with Store.write(new) as store:
+        store.add_episode(replace(make_record(cell), measured=measured))
+    assert merge_runs([old, new], tmp_path / "all") == len(SHARDS[0]) + 1
+    with Store.read(tmp_path / "all") as store:
+        assert list(store.measurements("wire_")) == [cell.key]
+        found = store.measurements("wire_")[cell.key]
+        assert found["wire_round_trip_ms"] == [1.5, 2.5] and found["wire_claimed_ms"][1] == 1.0
+        assert store.measurements("other") == {}

@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from wambench.contract import EpisodeStart, Frozen, Observation
+from wambench.contract import Frozen, Observation
 from wambench.policy import Policy
-from wambench.profile.acting import ANY_ACTION
+from wambench.profile.acting import start_of
 from wambench.profile.observations import observations
 
 LOOKS = 3  # observations that a policy is asked about, one at a time
 SLOW_SECONDS = 10.0  # a policy that takes longer is asked about one, once
 EPISODE = "arithmetic"
+UNREPEATABLE = "not the same twice"  # instead of a hash
 LIBRARIES = ("numpy", "torch", "jax")
 
 
@@ -69,7 +70,7 @@ def _answers(policy: Policy) -> str:
             chunk = _ask(policy, one)
             slow = perf_counter() - began > SLOW_SECONDS
             if number == 0 and not slow and _ask(policy, one) != chunk:
-                return "not the same twice"
+                return UNREPEATABLE
             digest.update(chunk)
             if slow:
                 break
@@ -80,12 +81,7 @@ def _answers(policy: Policy) -> str:
 
 def _ask(policy: Policy, seen: Observation) -> bytes:
     """The answer of an episode that begins with this observation."""
-    policy.reset(
-        EpisodeStart(
-            episode=seen.episode, suite=EPISODE, task=EPISODE, instruction=seen.instruction,
-            init_state=0, action=policy.spec.action or ANY_ACTION, noise_seed=seen.noise_seed,
-        )
-    )  # fmt: skip
+    policy.reset(start_of(policy.spec, seen, EPISODE))
     try:
         (chunk,) = policy.act([seen])
     finally:

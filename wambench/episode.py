@@ -107,7 +107,7 @@ def run_episode(
     budget, looks, outcome, fault = rules.budget(suite), 0, "failure", ""
     try:
         with clock("policy"):
-            client.reset(_start(cell, setting))
+            client.reset(episode_start(cell, setting))
         while len(actions) < budget and outcome == "failure":
             observation = observe(cell, setting, simulator, len(actions), clock)
             looks += 1
@@ -177,7 +177,8 @@ def course(
         yield step
 
 
-def _start(cell: Cell, setting: Setting) -> EpisodeStart:
+def episode_start(cell: Cell, setting: Setting) -> EpisodeStart:
+    """What a policy is told before its first look."""
     return EpisodeStart(
         episode=cell.key,
         suite=cell.suite,

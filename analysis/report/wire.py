@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from wambench.arithmetic import UNREPEATABLE
 from wambench.passport import Passport
 from wambench.store import Store
 
 PREFIX = "wire_"
-UNREPEATABLE = "not the same twice"  # as :mod:`wambench.arithmetic` says it
 ELSEWHERE = "policy, over the wire"  # the stage
 KB = 1000
 
@@ -74,9 +74,8 @@ def _row(label: str, looks: Mapping[str, Sequence[float]], passport: Passport | 
 
 def _repeats(label: str, passport: Passport | None) -> bool | None:
     told = passport.info.get("arithmetic", {}) if passport else {}
-    answers = {name.rpartition(" ")[2] if UNREPEATABLE not in name else UNREPEATABLE
-               for name, one in told.items() if one.get("policy") == label}  # fmt: skip
-    return None if not answers else UNREPEATABLE not in answers
+    asked = [name for name, one in told.items() if one.get("policy") == label]
+    return not any(name.endswith(UNREPEATABLE) for name in asked) if asked else None
 
 
 def marked(stages: Mapping[str, float], is_remote: bool) -> dict[str, float]:

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wambench import plugins
-from wambench.cells import Cell, noise_seed
+from wambench.cells import Cell
 from wambench.contract import EpisodeStart, Observation, PolicySpec
-from wambench.episode import Clock, Setting, begin, observe
+from wambench.episode import Clock, Setting, begin, episode_start, observe
 from wambench.errors import UserError, one_line
 from wambench.profile.observations import made_up_state
 from wambench.protocols import Protocol
@@ -88,15 +88,7 @@ def _task(name: str, index: int, protocol: Protocol, needs: PolicySpec) -> Seque
 
 
 def _episode(cell: Cell, setting: Setting, simulator: Simulator) -> Sequence[Look]:
-    start = EpisodeStart(
-        episode=cell.key,
-        suite=cell.suite,
-        task=cell.task,
-        instruction=setting.instruction,
-        init_state=cell.init_state,
-        action=setting.suite.action,
-        noise_seed=noise_seed(cell, -1),
-    )
+    start = episode_start(cell, setting)
     begin(cell, setting, simulator, Clock())
     seen: list[Observation] = []
     done: list[NDArray[np.float64]] = []

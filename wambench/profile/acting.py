@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from wambench.contract import ActionSpec, EpisodeStart, Observation
+from wambench.contract import ActionSpec, EpisodeStart, Observation, PolicySpec
 from wambench.errors import UserError, one_line
 from wambench.inference import Inference, Program, Step
 from wambench.policy import Policy
@@ -23,6 +23,14 @@ ANY_ACTION = ActionSpec(
     low=-1.0,
     high=1.0,
 )
+
+
+def start_of(spec: PolicySpec, seen: Observation, place: str) -> EpisodeStart:
+    """The start of a made-up episode that an observation is of; ``place``: its suite and task."""
+    return EpisodeStart(
+        episode=seen.episode, suite=place, task=place, instruction=seen.instruction, init_state=0,
+        action=spec.action or ANY_ACTION, noise_seed=seen.noise_seed,
+    )  # fmt: skip
 
 
 @dataclass
@@ -48,17 +56,7 @@ def acting(name: str, policy: Policy) -> Inference:
 
     def state(observations: Sequence[Observation]) -> _State:
         for seen in observations:
-            policy.reset(
-                EpisodeStart(
-                    episode=seen.episode,
-                    suite="profile",
-                    task="profile",
-                    instruction=seen.instruction,
-                    init_state=0,
-                    action=policy.spec.action or ANY_ACTION,
-                    noise_seed=seen.noise_seed,
-                )
-            )
+            policy.reset(start_of(policy.spec, seen, "profile"))
         return _State(observations)
 
     def run(state: _State) -> None:

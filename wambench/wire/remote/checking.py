@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from wambench.contract import EpisodeStart
 from wambench.errors import InfrastructureFailure, PolicyFault, UserError
-from wambench.profile.acting import ANY_ACTION
+from wambench.profile.acting import start_of
 from wambench.profile.observations import observations
 from wambench.wire.remote.policy import RemotePolicy
 
@@ -42,7 +41,9 @@ def check(options: dict[str, Any]) -> Iterator[Finding]:
     except (UserError, InfrastructureFailure) as error:
         yield Finding("answers as agreed", False, str(error))
         return
-    yield Finding("answers as agreed", True, f"chunks of {spec.horizon} x 7")
+    yield Finding(
+        "answers as agreed", True, f"chunks of {spec.horizon} x {policy.terms.wire.action.dim}"
+    )
     yield _identity(policy)
     if policy.repeats:
         yield Finding("repeats itself", True, "the same answer to the same question")
@@ -63,19 +64,15 @@ def _identity(policy: RemotePolicy) -> Finding:
 
 def _times(policy: RemotePolicy) -> Iterator[Finding]:
     for seen in observations(policy.spec, WARM_UP + LOOKS):
-        start = EpisodeStart(
-            episode=EPISODE, suite=EPISODE, task=EPISODE, instruction=seen.instruction,
-            init_state=0, action=policy.spec.action or ANY_ACTION, noise_seed=seen.noise_seed,
-        )  # fmt: skip
         if seen.step == 0:
-            policy.reset(start)
+            policy.reset(start_of(policy.spec, seen, EPISODE))
         try:
-            policy.act([replace(seen, episode=EPISODE)])
+            policy.act([seen])
         except (PolicyFault, InfrastructureFailure) as error:
             yield Finding("keeps answering", False, str(error))
             return
-    took = policy.measured(EPISODE)
-    policy.forget(EPISODE)
+    took = policy.measured(seen.episode)
+    policy.forget(seen.episode)
     for name, unit in (("encode", "ms"), ("round_trip", "ms"), ("decode", "ms"), ("claimed", "ms")):
         value = median(took[f"wire_{name}_{unit}"][WARM_UP:])
         said = "nothing" if value != value else f"{value:.2f} {unit}, median of {LOOKS} looks"

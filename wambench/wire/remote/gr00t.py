@@ -95,11 +95,4 @@ class Gr00tSession(Session):
             raise self.connection.failure(error, message) from None
         if isinstance(answer, Mapping) and "error" in answer:
             raise fault(self.connection.address, answer["error"] or "an error without a word")
-        look = Look(
-            encode_ms=1000 * (encoded - began),
-            round_trip_ms=1000 * (received - encoded),
-            decode_ms=1000 * (perf_counter() - received),
-            sent_bytes=len(question),
-            received_bytes=len(message),
-        )
-        return answer, look
+        return answer, Look.ended((began, encoded, received), question, message)

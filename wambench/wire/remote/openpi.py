@@ -81,11 +81,4 @@ def exchange(connection: Line, request: object) -> tuple[Mapping[str, Any], Look
             raise WireError(f"a {type(answer).__name__} instead of a map")
     except WireError as error:
         raise connection.failure(error, message) from None
-    look = Look(
-        encode_ms=1000 * (encoded - began),
-        round_trip_ms=1000 * (received - encoded),
-        decode_ms=1000 * (perf_counter() - received),
-        sent_bytes=len(question),
-        received_bytes=len(message),
-    )
-    return answer, look
+    return answer, Look.ended((began, encoded, received), question, message)

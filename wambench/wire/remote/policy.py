@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from wambench.cells import digest_of
-from wambench.contract import EpisodeStart, Observation, PolicySpec
+from wambench.contract import EpisodeStart, Observation
 from wambench.errors import (
     InfrastructureFailure,
     PolicyFault,
@@ -29,17 +29,18 @@ from wambench.errors import (
     one_line,
 )
 from wambench.policy import Policy
-from wambench.profile.acting import ANY_ACTION
+from wambench.profile.acting import start_of
 from wambench.profile.observations import observations
 from wambench.wire.limits import CONNECTIONS
-from wambench.wire.presets import WirePreset
 from wambench.wire.remote.address import Address
+from wambench.wire.remote.agreement import Agreement, by_preset, by_server
 from wambench.wire.remote.connection import connected
 from wambench.wire.remote.gr00t import Gr00tSession
 from wambench.wire.remote.openpi import OpenpiSession
 from wambench.wire.remote.options import RemoteOptions
-from wambench.wire.remote.presets import PEERS, Gripper, peer, translated
-from wambench.wire.remote.session import Look, Reply, Session, Terms
+from wambench.wire.remote.places import Episode, Seat
+from wambench.wire.remote.presets import translated
+from wambench.wire.remote.session import Reply, Session
 from wambench.wire.remote.starvla import StarvlaSession
 from wambench.wire.remote.vla_eval import VlaEvalSession
 from wambench.wire.tokens import read_token
@@ -72,51 +73,29 @@ class RemotePolicy(Policy):
         self._token = None if file is None else read_token(Path(file), "token_file")
         self._protocol = self.options.url[0].protocol
         self._episodic = self._protocol in EPISODIC
-        self._claimed: Mapping[str, Any] = {}
-        self.spec, self.terms = self._agreed()
-        self._seats: queue.LifoQueue[_Seat] = queue.LifoQueue()
-        self._episodes: dict[str, _Episode] = {}
+        agreed = self._agreed()
+        self.spec, self.terms, self._claimed = agreed.spec, agreed.terms, agreed.claimed
+        self._seats: queue.LifoQueue[Seat] = queue.LifoQueue()
+        self._episodes: dict[str, Episode] = {}
         self._threads: ThreadPoolExecutor | None = None
         self._first: bytes | None = None  # answer to the probe, of a server that repeats itself
         # An idle connection to each address: when it ends, another server may have come.
-        self._guards: dict[Address, _Seat] = {}
+        self._guards: dict[Address, Seat] = {}
         self._guarding = threading.Lock()
 
     # -- what it is --------------------------------------------------------------------------
 
-    def _agreed(self) -> tuple[PolicySpec, Terms]:
+    def _agreed(self) -> Agreement:
         """What the preset says, or a server of wambench."""
         options = self.options
         seats = CONNECTIONS if self._episodic else options.connections
         batch = min(seats * len(options.url), CONNECTIONS)
         if options.preset is not None:
-            known = peer(options.preset, self._protocol)
-            spec = known.spec(options.horizon, batch)
-            return spec, Terms(known.wire, known.gripper, spec.horizon, False, options.unnorm_key)
+            return by_preset(options, options.preset, batch)
         session = self._opened(options.url[0], patience=0)
-        self._claimed = session.about
+        claimed = session.about
         session.end()
-        if not self._claimed:
-            listed = ", ".join(n for n, p in PEERS.items() if p.protocol == self._protocol)
-            raise UserError(
-                f"policy 'remote': {options.url[0]} does not say what it serves; name a preset "
-                f"({listed})"
-            )
-        try:
-            told = PolicySpec.model_validate(self._claimed.get("spec"))
-            wire = WirePreset.model_validate(self._claimed.get("preset"))
-        except ValidationError as error:
-            raise UserError(
-                f"policy 'remote': {options.url[0]} says what this wambench cannot read "
-                f"({one_line(error)}); let both be of one version"
-            ) from None
-        proprio = tuple(name for name, _ in wire.state) if told.proprio else ()
-        spec = told.model_copy(update={"max_batch": batch, "num_gpus": 0, "proprio": proprio})
-        if self._protocol == "starvla":  # whose chunks are executed whole
-            steps = min(told.replan_steps or told.horizon, told.horizon)
-            spec = spec.model_copy(update={"horizon": steps})
-        gripper: Gripper = "one_opens" if self._protocol == "starvla" else "as_is"
-        return spec, Terms(_needed(wire, spec), gripper, spec.horizon, True, options.unnorm_key)
+        return by_server(claimed, options, batch)
 
     def fingerprint(self) -> Mapping[str, str]:
         """What is served, by its name; UserError where nobody says it."""
@@ -156,10 +135,10 @@ class RemotePolicy(Policy):
         self._threads = ThreadPoolExecutor(self.spec.max_batch)
         answers = []
         for address in self.options.url:
-            guard = self._guards[address] = _Seat(address)
+            guard = self._guards[address] = Seat(address)
             answers += [self._probe(self._session(guard)) for _ in range(2)]
             for _ in range(self.options.connections):
-                self._seats.put(_Seat(address))
+                self._seats.put(Seat(address))
         pairs = list(zip(answers[::2], answers[1::2], strict=True))
         if any(one != other for one, other in pairs):
             return  # it does not repeat itself, so nothing can be held against it
@@ -185,7 +164,7 @@ class RemotePolicy(Policy):
             address = min(self.options.url, key=busy.count)
         else:
             address = self.options.url[0]
-        self._episodes[start.episode] = _Episode(start, _Seat(address))
+        self._episodes[start.episode] = Episode(start, Seat(address))
 
     def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
         """Ask for each row over a connection of its own.
@@ -221,13 +200,13 @@ class RemotePolicy(Policy):
             here.chunk, here.question = translated(reply.chunk, self.terms.gripper), seen
         return here.chunk
 
-    def _asked_in(self, here: _Episode, seen: Observation) -> Reply:
+    def _asked_in(self, here: Episode, seen: Observation) -> Reply:
         """Over the episode's own connection: if that ends, so does the episode."""
         if here.looks and not here.seat.alive:
             raise InfrastructureFailure(f"{here.seat.address} lost the episode")
         return self._ask(here, here.seat, seen)
 
-    def _asked(self, here: _Episode, seen: Observation) -> Reply:
+    def _asked(self, here: Episode, seen: Observation) -> Reply:
         """Over whichever connection is free; a new one if it breaks."""
         seat = self._seats.get()
         try:
@@ -242,7 +221,7 @@ class RemotePolicy(Policy):
         finally:
             self._seats.put(seat)
 
-    def _ask(self, here: _Episode, seat: _Seat, seen: Observation) -> Reply:
+    def _ask(self, here: Episode, seat: Seat, seen: Observation) -> Reply:
         if not seat.alive:
             self._renew(seat)
         assert seat.session is not None
@@ -252,7 +231,7 @@ class RemotePolicy(Policy):
             self._guards[seat.address].close()
             raise
 
-    def _renew(self, seat: _Seat) -> None:
+    def _renew(self, seat: Seat) -> None:
         """Connect; what comes back after a break must be what was there."""
         guard = self._guards[seat.address]
         try:
@@ -269,7 +248,7 @@ class RemotePolicy(Policy):
         except UserError as error:  # it was right when the policy was loaded
             raise PolicyProcessDead(str(error)) from None
 
-    def _session(self, seat: _Seat) -> Session:
+    def _session(self, seat: Seat) -> Session:
         seat.close()
         session = seat.session = self._opened(seat.address, self.options.patience)
         if problems := session.contradictions(self.terms):
@@ -289,12 +268,8 @@ class RemotePolicy(Policy):
     def _probe(self, session: Session) -> bytes:
         """The hash of its answer to a fixed question; UserError if that is no chunk as agreed."""
         (seen,) = observations(self.spec, 1)
-        start = EpisodeStart(
-            episode=PROBE, suite=PROBE, task=PROBE, instruction=seen.instruction, init_state=0,
-            action=self.spec.action or ANY_ACTION, noise_seed=seen.noise_seed,
-        )  # fmt: skip
         try:
-            chunk = session.ask(seen, start, self.terms).chunk
+            chunk = session.ask(seen, start_of(self.spec, seen, PROBE), self.terms).chunk
         except PolicyFault as error:
             raise UserError(f"policy 'remote': asked with a made-up observation, {error}") from None
         wanted = (self.terms.horizon, self.terms.wire.action.dim)
@@ -307,48 +282,7 @@ class RemotePolicy(Policy):
         return hashlib.blake2b(np.ascontiguousarray(chunk).tobytes(), digest_size=16).digest()
 
 
-class _Seat:
-    """A place for a connection to an address."""
-
-    def __init__(self, address: Address) -> None:
-        self.address = address
-        self.session: Session | None = None
-
-    @property
-    def alive(self) -> bool:
-        """Whether there is a connection that has not ended."""
-        return self.session is not None and not self.session.connection.closed
-
-    def close(self) -> None:
-        if self.session is not None:
-            self.session.end()
-        self.session = None
-
-
-class _Episode:
-    """What is known of an episode; ``seat`` is its own where the protocol has episodes."""
-
-    def __init__(self, start: EpisodeStart, seat: _Seat) -> None:
-        self.start, self.seat = start, seat
-        self.looks: list[Look] = []
-        self.question: Observation | None = None  # whose chunk is kept
-        self.chunk: NDArray[np.floating] = np.empty((0, 0))
-
-
 def _ended(future: Any) -> Any:
     """Wait for one, whatever came of it: an error must not leave others on their way."""
     future.exception()
     return future
-
-
-def _needed(wire: WirePreset, spec: PolicySpec) -> WirePreset:
-    """The fields that a policy reads; a server of wambench is sent no others.
-
-    The state is one vector, so all of it or nothing.
-    """
-    return wire.model_copy(
-        update={
-            "images": {name: key for name, key in wire.images.items() if name in spec.cameras},
-            "state": wire.state if spec.proprio else (),
-        }
-    )

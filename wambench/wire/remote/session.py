@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -52,6 +53,20 @@ class Look:
     sent_bytes: int
     received_bytes: int
     claimed_ms: float = float("nan")
+
+    @classmethod
+    def ended(
+        cls, times: tuple[float, float, float], question: bytes, message: bytes | str
+    ) -> Look:
+        """A look that ends now; ``times`` (s): it began, was encoded, was answered."""
+        began, encoded, received = times
+        return cls(
+            encode_ms=1000 * (encoded - began),
+            round_trip_ms=1000 * (received - encoded),
+            decode_ms=1000 * (perf_counter() - received),
+            sent_bytes=len(question),
+            received_bytes=len(message),
+        )
 
     def __add__(self, other: Look) -> Look:
         """Of questions that make one look together."""
