@@ -206,7 +206,7 @@ def test_errors_are_the_policys_or_the_machines() -> None:
 
     with serving(answer) as port:
         policy = loaded(url(port), **GR00T)
-        (broken,) = answer_batch(policy, episodes(policy, 1, "an error\nof /root/a/b.py"))
+        (broken,) = answer_batch(policy, episodes(policy, 1, "an error\nof /srv/a/b.py"))
         assert broken.fault and "says: an error of b.py" in broken.fault
         (machine,) = answer_batch(policy, episodes(policy, 1, "error: CUDA out of memory"))
         assert machine.trouble and not machine.fault

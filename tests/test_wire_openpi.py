@@ -150,7 +150,7 @@ class Echo(Policy):
 
     def _one(self, seen: Observation) -> Any:
         if "raise" in seen.instruction:
-            raise ValueError("no\nsuch thing in /root/secret/place.py")
+            raise ValueError("no\nsuch thing in /srv/secret/place.py")
         pictures = [seen.images[name].mean() / 255 for name in self.spec.cameras]
         row = [*pictures, *seen.proprio["eef_pos"], *seen.proprio["gripper_qpos"][:1], 0.5]
         row[-1] = seen.noise_seed % 1000 / 1000
@@ -276,7 +276,7 @@ def test_a_fault_is_one_line_and_the_next_connection_is_served(
             await connection.send(encode(question))
             text = await connection.recv()
             assert isinstance(text, str) and expected in text, text
-            assert "\n" not in text and "/root/secret" not in text
+            assert "\n" not in text and "/srv/secret" not in text
             with pytest.raises(ConnectionClosedError) as closed:
                 await connection.recv()
             assert closed.value.rcvd is not None and closed.value.rcvd.code == 1011

@@ -28,7 +28,7 @@ class Blind(Echo):
 
     def _one(self, seen: Any) -> Any:
         if "raise" in seen.instruction:
-            raise ValueError("no\nsuch thing in /root/secret/place.py")
+            raise ValueError("no\nsuch thing in /srv/secret/place.py")
         pictures = [seen.images[name].mean() / 255 for name in self.spec.cameras]
         row = [*pictures, 0, 0, seen.noise_seed % 1000 / 1000, 0, len(seen.instruction) / 100]
         return np.tile(np.array(row), (5, 1))
@@ -172,7 +172,7 @@ def test_faults_are_said_and_the_connection_goes_on() -> None:
             await said(connection)
             for what, (message, expected) in BAD.items():
                 text = await told(connection, message)
-                assert expected in text and "/root" not in text, (what, text)
+                assert expected in text and "/srv" not in text, (what, text)
                 assert (await asked(connection, {"type": "ping"}))["ok"]
             for key in (None, "franka"):
                 assert (await asked(connection, one() | {"unnorm_key": key}))["ok"]
