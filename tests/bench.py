@@ -54,8 +54,8 @@ def cell_of(suite: str, task_index: int, init_state: int) -> Cell:
 
 def setting(cell: Cell, rendering: str, policy: Any) -> Setting:
     suite = plugins.make_suite(cell.suite)
-    instruction = suite.tasks()[cell.task_index].instruction
-    return Setting(RULES[rendering], suite.spec, policy.spec, instruction)
+    start = suite.tasks()[cell.task_index].start(cell.init_state)
+    return Setting(RULES[rendering], suite.spec, policy.spec, start)
 
 
 def expert_actions(cells: list[Cell]) -> dict[str, np.ndarray]:

@@ -37,10 +37,10 @@ def record_run(
             simulator = suite.open(task, rules.rendering)
             for choice in choices:
                 policy = policies[choice.label]
-                setting = Setting(rules, suite.spec, policy.spec, task.instruction)
                 maker = CellMaker(choice, policy, rules, suite)
                 for init_state in init_states:
                     cell = maker.make(task, init_state, 0)
+                    setting = Setting(rules, suite.spec, policy.spec, task.start(init_state))
                     store.add_plan([cell], [choice], {choice.label: policy.spec})
                     store.add_episode(run_episode(cell, setting, simulator, LocalClient(policy)))
             simulator.close()

@@ -67,7 +67,9 @@ SWEEPS: dict[str, Bad] = {
     "policies of wrong type": Bad(sweep("expert"), ("sweep.yaml:1:", "policies", "'expert'")),
     "policy of wrong type": Bad(sweep("[expert, 5]"), ("policies.1", "not 5")),
     "suites of wrong type": Bad(sweep(suites="[toy]"), ("sweep.yaml:2:", "suites", "['toy']")),
-    "tasks of wrong type": Bad(sweep(suites="{toy: {a: 1}}"), ("suites.toy", "{'a': 1}", "all")),
+    "tasks of wrong type": Bad(
+        sweep(suites="{toy: {a: 1}}"), ("suites.toy.a", "init_states, tasks")
+    ),
     "tasks left out": Bad(sweep(suites="{toy: }"), ("sweep.yaml:2:", "suites.toy", "None")),
     "tasks yes": Bad(sweep(suites="{toy: yes}"), ("toy", "'yes'", "go left")),
     "tasks true": Bad(sweep(suites="{toy: true}"), ("suites.toy", "True")),

@@ -15,7 +15,7 @@ from tests import running
 from tests.conftest import CommandLine, Install
 from tests.toy import ToySimulator
 from wambench import Observation, PolicySpec, Simulator, Suite, SuiteSpec, plugins, sweepfile
-from wambench.episode import EpisodeRecord, Setting, run_episode
+from wambench.episode import EpisodeRecord, run_episode
 from wambench.policy_server import LocalClient, answer_batch
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -52,13 +52,12 @@ def test_example_is_short() -> None:
 def test_example_runs_on_another_suite() -> None:
     plan = sweepfile.plan(sweepfile.SweepFile.model_validate(SWEEP | {"suites": {"toy": "all"}}))
     assert {cell.policy for cell in plan.cells} == {"drift", "drift-fast"}
-    suite = plan.suites["toy"]
     for policy in plan.policies.values():
         policy.load()
 
     def play(cell: Any) -> EpisodeRecord:
         policy, task = plan.policies[cell.policy], plan.tasks["toy", cell.task_index]
-        setting = Setting(plan.protocol, suite.spec, policy.spec, task.instruction)
+        setting = plan.setting(cell)
         return run_episode(cell, setting, ToySimulator(task), LocalClient(policy))
 
     speeds: dict[str, set[float]] = {label: set() for label in plan.policies}

@@ -38,7 +38,7 @@ def play(
     suite = suite or ToySuite()
     chosen = suite.tasks()[task]
     cell = CellMaker(PolicyChoice("p", "p"), policy, rules, suite).make(chosen, init_state, 0)
-    setting = Setting(rules, suite.spec, policy.spec, chosen.instruction)
+    setting = Setting(rules, suite.spec, policy.spec, chosen.start(init_state))
     return run_episode(cell, setting, simulator or ToySimulator(chosen), LocalClient(policy))
 
 
@@ -276,6 +276,6 @@ def test_signs_of_life_count_the_steps() -> None:
     policy, suite, steps = Recorder(), ToySuite(), []
     task = suite.tasks()[0]
     cell = CellMaker(PolicyChoice("p", "p"), policy, RULES, suite).make(task, 0, 0)
-    setting = Setting(RULES, SPEC, policy.spec, task.instruction)
+    setting = Setting(RULES, SPEC, policy.spec, task.start(0))
     run_episode(cell, setting, ToySimulator(task), LocalClient(policy), steps.append)
     assert steps == list(range(40))

@@ -15,14 +15,16 @@ from wambench.contract import (
 from wambench.errors import InfrastructureFailure, UserError
 from wambench.inference import Inference, Program, Step, Variant
 from wambench.policy import Policy
-from wambench.suite import Check, Simulator, Suite, Task
+from wambench.suite import Check, Factors, InitState, Simulator, Suite, Task
 
 __all__ = [
     "ActionSpec",
     "Check",
     "EpisodeStart",
+    "Factors",
     "Inference",
     "InfrastructureFailure",
+    "InitState",
     "Needs",
     "Observation",
     "Policy",

@@ -18,7 +18,7 @@ from typing import Any
 from wambench.errors import UserError, one_line
 from wambench.policy import Policy
 from wambench.protocols import Protocol
-from wambench.suite import Suite, Task
+from wambench.suite import Factors, Suite, Task
 
 EPISODE_VERSION = 1
 """Raised whenever the episode loop may change the result of any cell."""
@@ -124,6 +124,7 @@ class CellMaker:
         self, choice: PolicyChoice, policy: Policy, protocol: Protocol, suite: Suite
     ) -> None:
         self._label, self._protocol, self._suite = choice.label, protocol.name, suite.spec.name
+        self._instructions = protocol.instructions
         self._shared = digest_of(
             {
                 "episode_version": EPISODE_VERSION,
@@ -137,9 +138,8 @@ class CellMaker:
 
     def make(self, task: Task, init_state: int, seed: int) -> Cell:
         """Build a cell and its key."""
-        key = digest_of(
-            [self._shared, task.name, task.instruction, task.init_states_hash, init_state, seed]
-        )
+        told = task.start(init_state).told(self._instructions)
+        key = digest_of([self._shared, task.name, told, task.init_states_hash, init_state, seed])
         return Cell(
             key=key,
             policy=self._label,
@@ -152,13 +152,21 @@ class CellMaker:
         )
 
 
-def noise_seed(cell: Cell, step: int) -> int:
-    """63-bit seed of a policy's noise at a control step; the same for every policy and protocol."""
-    value = [cell.suite, cell.task, cell.init_state, cell.seed, step]
-    return int(digest_of(value)[:16], 16) >> 1
+def noise_seed(cell: Cell, step: int, factors: Factors | None = None) -> int:
+    """63-bit seed of a policy's noise at a control step; the same for every policy and protocol.
+
+    A cell whose ``factors`` name a plain one has the noise of that, so that the two differ in
+    nothing but what was changed on purpose.
+    """
+    place: list[Any] = [cell.suite, cell.task, cell.init_state]
+    if factors is not None and factors.base_state is not None:
+        place = [factors.base_suite, factors.base_task, factors.base_state]
+    return int(digest_of([*place, cell.seed, step])[:16], 16) >> 1
 
 
-def simulator_seed(protocol: Protocol, init_state: int) -> int:
-    """Seed of the simulator's reset in this episode."""
+def simulator_seed(protocol: Protocol, init_state: int, factors: Factors | None = None) -> int:
+    """Seed of the simulator's reset in this episode: that of the plain cell where there is one."""
+    if factors is not None and factors.base_state is not None:
+        init_state = factors.base_state
     shifted = protocol.simulator_seeding == "plus_init_state"
     return protocol.simulator_seed + (init_state if shifted else 0)

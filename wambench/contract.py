@@ -29,10 +29,13 @@ Orientation = Literal["upright", "opengl", "rotated_180"]
 """How an image array is laid out.
 
 ``upright``: row 0 is the top of the scene, as a person sees it.
-``opengl``: row 0 is the bottom (LIBERO's own observations).
-``rotated_180``: LIBERO's observation turned by 180 degrees, which is upright but mirrored left to
+``opengl``: row 0 is the bottom, as OpenGL hands pixels out.
+``rotated_180``: an ``opengl`` image turned by 180 degrees, which is upright but mirrored left to
 right; what OpenVLA, openpi, FastWAM and ImageWAM train on.
 """
+
+Gripper = Literal["raw", "sign"]
+"""``sign``: the last action dimension becomes -1 below 0 and +1 from 0 on; ``raw``: it stays."""
 
 
 class Frozen(BaseModel):
@@ -69,6 +72,9 @@ class SuiteSpec(Frozen):
     name: str
     version: int = Field(description="raised whenever a cell of this suite may change its result")
     about: str
+    like: str | None = Field(
+        default=None, description="the suite whose budget it has where a protocol names that one"
+    )
     simulator: str
     control_hz: float = Field(gt=0)
     cameras: tuple[str, ...]
@@ -80,6 +86,12 @@ class SuiteSpec(Frozen):
     settle_action: tuple[float, ...] = Field(description="a no-op that lets objects come to rest")
     renderings: Mapping[str, str] = Field(description="rendering preset -> what it changes")
     default_max_steps: int = Field(gt=0)
+    grippers: tuple[Gripper, ...] = Field(
+        default=("raw", "sign"), description="gripper rules of protocols that make sense here"
+    )
+    render_size: tuple[int, int] | None = Field(
+        default=None, description="the only (height, width) its frames may be drawn at; None: any"
+    )
     memory_mb: int = Field(gt=0, description="measured peak of one simulator process")
     step_seconds: float = Field(gt=0, description="measured CPU seconds of one control step")
     look_seconds: float = Field(gt=0, description="measured CPU seconds of drawing all cameras")
@@ -163,8 +175,8 @@ class Observation:
 def checked_chunk(chunk: object, spec: ActionSpec, horizon: int) -> NDArray[np.float64]:
     """Return a policy's answer as float64 [H, dim], 1 <= H <= ``horizon``, or raise PolicyFault.
 
-    Values outside ``[low, high]`` are clipped, as every LIBERO harness and robosuite itself do;
-    NaN and infinity are faults.
+    Values outside ``[low, high]`` are clipped, as all harnesses known to us do; NaN and
+    infinity are faults.
     """
     if not isinstance(chunk, np.ndarray):
         raise PolicyFault(

@@ -32,7 +32,7 @@ from wambench.contract import (
 )
 from wambench.errors import PolicyFault
 from wambench.protocols import Protocol
-from wambench.suite import Simulator
+from wambench.suite import InitState, Simulator
 from wambench.trace import Trace
 
 Outcome = Literal["success", "failure", "policy_error"]
@@ -74,12 +74,17 @@ class EpisodeRecord:
 
 @dataclass(frozen=True)
 class Setting:
-    """What all cells of a policy on a suite share."""
+    """Under what a cell is run; all cells of a policy on one initial state share it."""
 
     protocol: Protocol
     suite: SuiteSpec
     policy: PolicySpec
-    instruction: str
+    start: InitState
+
+    @property
+    def instruction(self) -> str:
+        """What the robot is told."""
+        return self.start.told(self.protocol.instructions)
 
     @property
     def replan_steps(self) -> int:
@@ -151,18 +156,22 @@ def run_episode(
     )
 
 
+def reset(cell: Cell, rules: Protocol, start: InitState, simulator: Simulator) -> None:
+    """Bring a simulator to an episode's beginning, before anything settles."""
+    simulator.reset(
+        cell.init_state,
+        simulator_seed(rules, cell.init_state, start.factors),
+        seed_once_per_task=rules.simulator_seeding == "once_per_task",
+    )
+
+
 def begin(cell: Cell, setting: Setting, simulator: Simulator, clock: Clock) -> None:
     """Bring a simulator to where an episode's policy is asked for the first time."""
-    rules = setting.protocol
     with clock("reset"):
-        simulator.reset(
-            cell.init_state,
-            simulator_seed(rules, cell.init_state),
-            seed_once_per_task=rules.simulator_seeding == "once_per_task",
-        )
+        reset(cell, setting.protocol, setting.start, simulator)
     settle = np.array(setting.suite.settle_action)
     with clock("physics"):
-        for _ in range(rules.settle_steps):
+        for _ in range(setting.protocol.settle_steps):
             simulator.step(settle)
 
 
@@ -186,7 +195,7 @@ def episode_start(cell: Cell, setting: Setting) -> EpisodeStart:
         instruction=setting.instruction,
         init_state=cell.init_state,
         action=setting.suite.action,
-        noise_seed=noise_seed(cell, -1),
+        noise_seed=noise_seed(cell, -1, setting.start.factors),
     )
 
 
@@ -197,8 +206,10 @@ def observe(
     rules, needs = setting.protocol, setting.policy
     images = {}
     if needs.cameras:
+        snapshot = simulator.snapshot()
         with clock("render"):
-            drawn = simulator.draw(simulator.snapshot(), needs.cameras, rules.render_size)
+            drawn = simulator.draw(snapshot, needs.cameras, rules.render_size)
+            drawn = simulator.sense(drawn, snapshot)
         with clock("resize"):
             images = {name: fit_image(image, rules) for name, image in drawn.items()}
     with clock("observe"):
@@ -206,7 +217,7 @@ def observe(
             episode=cell.key,
             step=step,
             instruction=setting.instruction,
-            noise_seed=noise_seed(cell, step),
+            noise_seed=noise_seed(cell, step, setting.start.factors),
             images=images,
             proprio=simulator.proprio(needs.proprio) if needs.proprio else {},
             privileged=simulator.privileged(needs.privileged) if needs.privileged else {},

@@ -20,7 +20,7 @@ from wambench.cells import EPISODE_VERSION, PolicyChoice, digest_of
 from wambench.contract import Frozen
 from wambench.policy import Policy
 from wambench.protocols import Protocol
-from wambench.suite import Simulator, Suite
+from wambench.suite import Simulator, Suite, first_task
 
 BY_NAME = ("policies", "probes", "arithmetic")  # information that an extended run adds to
 ARITHMETIC = "arithmetic:"  # of the fingerprint, before a policy's label
@@ -163,11 +163,11 @@ def merged(old: Passport, new: Passport) -> Passport:
 
 
 def probe_suite(suite: Suite, simulator: Simulator, rendering: str) -> SuiteProbe:
-    """Draw the golden frames in this process and compare. ``simulator`` has task 0 open."""
+    """Draw the golden frames in this process; ``simulator`` has the suite's first task open."""
     golden = suite.golden_frames(rendering)
     cameras = suite.spec.cameras
     size = next(iter(golden.values())).shape[:2] if golden else (128, 128)
-    simulator.reset(0, 0)
+    simulator.reset(first_task(suite).open_states[0], 0)
     frames = simulator.draw(simulator.snapshot(), cameras, (size[0], size[1]))
     digest = hashlib.blake2b(digest_size=16)
     for camera in cameras:

@@ -1,8 +1,8 @@
 """Named, versioned evaluation protocols as data (``wambench/protocols/*.yaml``).
 
-"LIBERO average" is at least six different experiments in the literature; a protocol pins all of
-what they differ in. What a protocol cannot fix (package versions, pixels, weights) is in the
-passport.
+The "average" of one benchmark is at least six different experiments in the literature; a protocol
+pins all of what they differ in. What a protocol cannot fix (package versions, pixels, weights) is
+in the passport.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from wambench import yaml12
-from wambench.contract import Frozen, Orientation, SuiteSpec
+from wambench.contract import Frozen, Gripper, Orientation, SuiteSpec
 from wambench.errors import UserError, did_you_mean, one_line
+from wambench.suite.task import Instructions
 
 FOLDER = Path(__file__).parent / "protocols"
 FIXED = {"name", "version", "about", "source", "notes"}  # of a preset: no change touches them
@@ -51,21 +52,29 @@ class Protocol(Frozen):
         description="(height, width) given to the policy, by PIL's bilinear filter if it differs"
     )
     orientation: Orientation
-    gripper: Literal["raw", "sign"] = Field(
+    gripper: Gripper = Field(
         description="sign: the last action dimension becomes -1 below 0 and +1 from 0 on"
+    )
+    instructions: Instructions = Field(
+        default="clean", description="as_released: what a suite's own harness tells the robot"
     )
     rendering: str = Field(default="exact", description="one of the suite's rendering presets")
 
     def budget(self, suite: SuiteSpec) -> int:
-        """Control steps allowed on ``suite``; suites the protocol does not name use their own."""
-        return self.max_steps.get(suite.name, suite.default_max_steps)
+        """Control steps allowed on ``suite``.
+
+        A suite that the protocol does not name has that of the suite it is ``like``, else its own.
+        """
+        inherited = self.max_steps.get(suite.like or "", suite.default_max_steps)
+        return self.max_steps.get(suite.name, inherited)
 
     def determinants(self, suite: SuiteSpec) -> dict[str, Any]:
-        """What of this protocol decides the result of one cell on ``suite``."""
-        out = self.model_dump(
-            mode="json",
-            exclude={"name", "version", "about", "source", "notes", "max_steps", "trials", "seeds"},
-        )
+        """What of this protocol decides the result of one cell on ``suite``.
+
+        Whose instructions are told is left out: the instruction itself is part of a cell.
+        """
+        by_others = {"max_steps", "trials", "seeds", "instructions"}
+        out = self.model_dump(mode="json", exclude=FIXED | by_others)
         return out | {"max_steps": self.budget(suite)}
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wambench import plugins
-from wambench.cells import Cell, simulator_seed
+from wambench.cells import Cell
+from wambench.episode import reset
 from wambench.errors import UserError
 from wambench.naming import file_name
 from wambench.protocols import Protocol
@@ -138,11 +139,7 @@ def _film(
         )
     simulator = suite.open(task, rendering)
     # Snapshots hold what moves; where fixtures stand is settled by the reset.
-    simulator.reset(
-        cell.init_state,
-        simulator_seed(rules, cell.init_state),
-        seed_once_per_task=rules.simulator_seeding == "once_per_task",
-    )
+    reset(cell, rules, task.start(cell.init_state), simulator)
 
     def frames() -> Iterator[NDArray[np.uint8]]:
         for snapshot in snapshots:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,17 +145,17 @@ def _gather(courses: Sequence[Course], looking: Looking) -> list[Moment]:
     acting = suite.open(task, looking.rules.rendering)
     same = looking.rendering == looking.rules.rendering
     drawing = acting if same else suite.open(task, looking.rendering)
-    setting = Setting(looking.rules, suite.spec, looking.spec, task.instruction)
     cameras, size = looking.spec.cameras, (looking.size, looking.size)
     out = []
     for one in courses:
         key = digest_of([one.suite, task.name, one.init_state, one.seed])
         place = (one.suite, task.index, task.name, one.init_state, one.seed)
         cell = Cell(key, one.guide, looking.rules.name, *place)
+        setting = Setting(looking.rules, suite.spec, looking.spec, task.start(one.init_state))
         actions = one.actions
         if actions is None:
             guide = plugins.make_policy(one.guide, {})
-            led = Setting(looking.rules, suite.spec, guide.spec, task.instruction)
+            led = replace(setting, policy=guide.spec)
             guide.load()
             actions = run_episode(cell, led, acting, LocalClient(guide)).trace.actions
         seen, snapshots = {}, []

@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from analysis.failures.definitions import STANDARD, Thresholds
 from analysis.failures.explaining import Failure, explain
 from wambench import plugins
-from wambench.cells import Cell, simulator_seed
+from wambench.cells import Cell
+from wambench.episode import reset
 from wambench.errors import UserError, one_line
 from wambench.protocols import Protocol
 from wambench.store import Store, StoredCell
@@ -148,11 +149,7 @@ def _read_task(
     out = {}
     for wanted in group:
         # Snapshots hold what moves; where fixtures stand is settled by the reset.
-        simulator.reset(
-            wanted.cell.init_state,
-            simulator_seed(rules, wanted.cell.init_state),
-            seed_once_per_task=rules.simulator_seeding == "once_per_task",
-        )
+        reset(wanted.cell, rules, task.start(wanted.cell.init_state), simulator)
         facts = [simulator.facts(snapshot) for snapshot in wanted.snapshots]
         told = [moment for moment in facts if moment is not None]
         if len(told) < len(facts):

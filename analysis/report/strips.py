@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wambench import plugins
-from wambench.cells import Cell, simulator_seed
+from wambench.cells import Cell
+from wambench.episode import reset
 from wambench.protocols import Protocol
 from wambench.store import Store, StoredCell, examples
 
@@ -155,11 +156,7 @@ def _draw_task(group: Sequence[_Wanted], rules: Protocol) -> dict[int, list[byte
     drawn = {}
     for wanted in group:
         # Snapshots hold what moves; where fixtures stand is settled by the reset.
-        simulator.reset(
-            wanted.cell.init_state,
-            simulator_seed(rules, wanted.cell.init_state),
-            seed_once_per_task=rules.simulator_seeding == "once_per_task",
-        )
+        reset(wanted.cell, rules, task.start(wanted.cell.init_state), simulator)
         drawn[wanted.number] = [
             _jpeg(simulator.draw(snapshot, [camera], SIZE)[camera]) for snapshot in wanted.snapshots
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +11,7 @@ from wambench import plugins
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError
 from wambench.protocols import protocol, protocols
+from wambench.suite import Task
 
 Name = Annotated[str | None, typer.Argument(help="Show one in full.")]
 
@@ -29,13 +30,36 @@ def suites(name: Name = None, json: Json = False) -> None:
         return
     suite = plugins.make_suite(name)
     tasks = [
-        {"task": t.index, "instruction": t.instruction, "init_states": t.init_states}
-        for t in suite.tasks()
+        {
+            "task": task.index,
+            "instruction": task.instruction,
+            "init_states": _states([task]),
+            "locked": _lock([task]),
+        }
+        for task in suite.tasks()
     ]
     if json:
         print_json({"spec": suite.spec.model_dump(mode="json"), "tasks": tasks})
     else:
-        print_table(tasks, ["task", "instruction", "init_states"])
+        locked = ["locked"] * any(row["locked"] for row in tasks)
+        print_table(tasks, ["task", "instruction", "init_states", *locked])
+
+
+def _states(tasks: Sequence[Task]) -> int | str:
+    """How many initial states can be run, and of how many."""
+    runnable, every = (sum(numbers) for numbers in zip(*map(_counts, tasks), strict=True))
+    return every if runnable == every else f"{runnable} of {every}"
+
+
+def _counts(task: Task) -> tuple[int, int]:
+    return len(task.open_states), task.init_states
+
+
+def _lock(tasks: Sequence[Task]) -> str:
+    """What would unlock what cannot be run, in one line; empty if all can be."""
+    locks = [task.locked for task in tasks if task.locked]
+    locks += [lock for t in tasks for state in range(t.init_states) if (lock := t.lock(state))]
+    return locks[0] if locks else ""
 
 
 def _suite_row(name: str) -> dict[str, Any]:
@@ -48,9 +72,9 @@ def _suite_row(name: str) -> dict[str, Any]:
     return {
         "suite": name,
         "tasks": len(tasks),
-        "init_states": sum(task.init_states for task in tasks),
+        "init_states": _states(tasks),
         "simulator": suite.spec.simulator,
-        "about": suite.spec.about,
+        "about": suite.spec.about + (f" (locked: {lock})" if (lock := _lock(tasks)) else ""),
     }
 
 

@@ -118,6 +118,8 @@ def sweep(
         if limit is not None:
             known = store.known()
             cells = [cell for cell in cells if cell.key not in known][:limit]
+        for line in plan.notes:
+            reporter.note(line)
         try:
             with reporter:
                 result = run_sweep(plan, cells, store, options, reporter, until)
@@ -257,8 +259,11 @@ def _dry_run(
     needs = size.needs() if size else []
     if as_json:
         turns = size.turns() if size else []
-        print_json(summary | {"by_policy_and_suite": rows, "needs": needs, "turns": turns})
+        told = {"needs": needs, "turns": turns, "notes": list(plan.notes)}
+        print_json(summary | {"by_policy_and_suite": rows, **told})
         return
+    for line in plan.notes:
+        print(line)
     print_table(rows, ["policy", "suite", "cells"])
     if size:
         print_table(needs, ["what", "processes", "memory_mb", "gpus", "turn"])

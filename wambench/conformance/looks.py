@@ -23,7 +23,7 @@ from wambench.suite import Simulator, Suite
 
 EXPERT = "expert_action"
 TASKS = 3  # spread evenly over the suite's
-INIT_STATES = (0, 1, 2)
+INIT_STATES = 3  # of a task, the first ones
 APART = 16  # control steps from one look to the next
 AHEAD = 8  # actions of the expert that an answer is compared with
 MOST_LOOKS = 12  # of an episode
@@ -75,14 +75,15 @@ def _task(name: str, index: int, protocol: Protocol, needs: PolicySpec) -> Seque
     """Looks at one task, in this process."""
     suite = plugins.make_suite(name)
     task = suite.tasks()[index]
-    setting = Setting(protocol, suite.spec, needs, task.instruction)
     simulator = suite.open(task, protocol.rendering)
     try:
-        cells = [
-            Cell(f"look-{index}-{state}", "", protocol.name, name, index, task.name, state, 0)
-            for state in INIT_STATES[: task.init_states]
-        ]
-        return [look for cell in cells for look in _episode(cell, setting, simulator)]
+        out: list[Look] = []
+        for state in task.open_states[:INIT_STATES]:
+            key = f"look-{index}-{state}"
+            cell = Cell(key, "", protocol.name, name, index, task.name, state, 0)
+            setting = Setting(protocol, suite.spec, needs, task.start(state))
+            out += _episode(cell, setting, simulator)
+        return out
     finally:
         simulator.close()
 

@@ -91,7 +91,8 @@ def plan(store: Store, chosen: Sequence[StoredCell], outcome: Outcome, look: Loo
     rendering = look.rendering or rules.rendering
     specs = _specs(kept, look, rendering)
     tasks = _tasks(kept)
-    spoken = [tasks[one.cell.suite, one.cell.task].instruction for one in kept]
+    starts = [tasks[one.cell.suite, one.cell.task].start(one.cell.init_state) for one in kept]
+    spoken = [start.told(rules.instructions) for start in starts]
     numbers = {words: number for number, words in enumerate(dict.fromkeys(spoken))}
     entries, start = [], 0
     for index, (one, words) in enumerate(zip(kept, spoken, strict=True)):

@@ -91,11 +91,12 @@ def _work(connection: Connection, job: Job) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is interrupted, and kills
     with contextlib.suppress(BrokenPipeError):  # the parent is gone
         suite = plugins.make_suite(job.suite)
-        setting = Setting(job.rules, suite.spec, RECORDED, job.task.instruction)
         entry = job.episodes[0][0]
         try:
             simulator = suite.open(job.task, job.rendering)
             for entry, trace in job.episodes:
+                start = job.task.start(entry.cell.init_state)
+                setting = Setting(job.rules, suite.spec, RECORDED, start)
                 _write(job, setting, simulator, entry, trace)
                 connection.send(None)
         except UserError as error:

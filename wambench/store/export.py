@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wambench.errors import UserError
-from wambench.store.store import CANONICAL, Store
+from wambench.store.store import CANONICAL, FACTORS, Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,14 +24,20 @@ TABLES = (".csv", ".parquet", ".json")
 
 
 def episodes_frame(store: Store) -> pd.DataFrame:
-    """One row per current cell; ``outcome`` is "missing" where no episode is known."""
+    """One row per current cell; ``outcome`` is "missing" where no episode is known.
+
+    A run with perturbed initial states has their factors, which are empty for plain ones.
+    """
+    varied = bool(store.factors())
     frame = _read(
         store,
         "SELECT policy, protocol, suite, task_index, task, init_state, seed, "
-        "coalesce(outcome, 'missing') AS outcome, steps, coalesce(fault, '') AS fault, "
-        "final_digest, key FROM cells LEFT JOIN episodes ON cell_key = key",
+        + (f"variant, {FACTORS}, " if varied else "")
+        + "coalesce(outcome, 'missing') AS outcome, steps, coalesce(fault, '') AS fault, "
+        "final_digest, key FROM cells LEFT JOIN episodes ON cell_key = key"
+        + (" LEFT JOIN factors USING (suite, task, init_state)" if varied else ""),
     )
-    return frame.astype({"steps": "Int64"})
+    return frame.astype({"steps": "Int64"} | ({"base_state": "Int64"} if varied else {}))
 
 
 def timings_frame(store: Store) -> pd.DataFrame:

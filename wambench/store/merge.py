@@ -9,7 +9,7 @@ from wambench.cells import Cell
 from wambench.errors import UserError
 from wambench.passport import ARITHMETIC, Passport, merged, refused
 from wambench.stopping import Stopping
-from wambench.store.store import STORE_NAME, Store, has_measurements, read_uri
+from wambench.store.store import STORE_NAME, Store, has_table, read_uri
 
 
 def merge_runs(
@@ -107,9 +107,11 @@ def _copy(store: Store, source: Path, keys: Iterable[str] | None) -> None:
                 ("cells", "key IN wanted"),
                 ("episodes", "cell_key IN wanted"),
             ]
-            if has_measurements(database, "other"):
+            if has_table(database, "other", "measurements"):
                 new = "cell_key NOT IN (SELECT cell_key FROM episodes)"
                 tables.insert(-1, ("measurements", f"cell_key IN wanted AND {new}"))
+            if has_table(database, "other", "factors"):
+                tables.append(("factors", "TRUE"))
             for table, of_it in tables:
                 database.execute(
                     f"INSERT OR IGNORE INTO {table} SELECT * FROM other.{table} WHERE {of_it}"

@@ -1,6 +1,8 @@
 """Tables of ``run.sqlite``.
 
 ``measurements`` are a policy's own of its looks, one list of numbers an episode and name.
+``factors`` tells what an initial state changes of a plain one, and of which (see
+:class:`wambench.suite.Factors`).
 ``cells`` is what was asked for, ``episodes`` what is known (at most one per cell, never
 overwritten), ``attempts`` what went wrong with the machinery, ``invocations`` who asked.
 ``cells.current`` is 0 for cells that a later sweep asked for under another key (a policy whose
@@ -10,13 +12,25 @@ rule spared (:mod:`wambench.stopping`), which is remembered in ``meta``.
 
 VERSION = 1
 
-# Came after version 1 and takes nothing from it: a store without the table has measured nothing.
-MEASUREMENTS = """
+# Came after version 1 and take nothing from it: a store without them has measured nothing, and
+# has plain initial states only.
+LATER = {
+    "measurements": """
 CREATE TABLE IF NOT EXISTS measurements (
     cell_key TEXT NOT NULL REFERENCES cells (key), name TEXT NOT NULL, numbers TEXT NOT NULL,
     PRIMARY KEY (cell_key, name)
 )
-"""
+""",
+    "factors": """
+CREATE TABLE IF NOT EXISTS factors (
+    suite TEXT NOT NULL, task TEXT NOT NULL, init_state INTEGER NOT NULL,
+    variant TEXT NOT NULL,
+    axis TEXT NOT NULL, kind TEXT NOT NULL, magnitude REAL, unit TEXT NOT NULL,
+    base_suite TEXT NOT NULL, base_task TEXT NOT NULL, base_state INTEGER,
+    PRIMARY KEY (suite, task, init_state)
+)
+""",
+}
 
 TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);

@@ -16,6 +16,7 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -30,12 +31,14 @@ from wambench.passport import Passport
 from wambench.protocols import Protocol
 from wambench.stopping import Stopping
 from wambench.store import schema
+from wambench.suite import Factors
 from wambench.trace import Trace
 
 STORE_NAME = "run.sqlite"
 LOCK_NAME = "run.lock"
 
 CELL_COLUMNS = "key, policy, protocol, suite, task_index, task, init_state, seed"
+FACTORS = "axis, kind, magnitude, unit, base_suite, base_task, base_state"
 CANONICAL = "policy, suite, task_index, init_state, seed"
 FEW = 500  # keys in one statement
 
@@ -68,7 +71,8 @@ class Store:
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute("PRAGMA foreign_keys = ON")
                 _create_if_new(connection)
-                connection.execute(schema.MEASUREMENTS)
+                for table in schema.LATER.values():
+                    connection.execute(table)
                 store = cls(folder, connection)
                 with store._db:
                     row = store._db.execute(
@@ -137,8 +141,12 @@ class Store:
         cells: Iterable[Cell],
         choices: Iterable[PolicyChoice],
         specs: Mapping[str, PolicySpec],
+        told: Iterable[tuple[Cell, str, Factors]] = (),
     ) -> None:
-        """Record what a sweep asks for; same-named cells under older keys become not current."""
+        """Record what a sweep asks for; same-named cells under older keys become not current.
+
+        ``told``: for cells that change something of a plain one, the variant's name and what.
+        """
         with self._db:
             self._db.executemany(
                 "INSERT OR REPLACE INTO policies VALUES (?, ?, ?, ?)",
@@ -158,6 +166,13 @@ class Store:
                 ":task_index, :task, :init_state, :seed) "
                 "ON CONFLICT (key) DO UPDATE SET current = 1, policy = :policy",
                 rows,
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO factors VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (cell.suite, cell.task, cell.init_state, name, *astuple(factors))
+                    for cell, name, factors in told
+                ],
             )
 
     def withdraw(self, cells: Iterable[Cell]) -> None:
@@ -326,7 +341,7 @@ class Store:
 
     def measurements(self, prefix: str) -> Mapping[str, Mapping[str, Sequence[float]]]:
         """Key -> name -> a number for each look, of current cells and names that begin so."""
-        if not has_measurements(self._db, "main"):
+        if not has_table(self._db, "main", "measurements"):
             return {}
         rows = self._db.execute(
             "SELECT cell_key, name, numbers FROM measurements JOIN cells ON key = cell_key "
@@ -337,6 +352,13 @@ class Store:
         for key, name, numbers in rows:
             found.setdefault(key, {})[name] = json.loads(numbers)
         return found
+
+    def factors(self) -> Mapping[tuple[str, str, int], Factors]:
+        """(Suite, task, init state) -> what it changes of a plain one; plain ones are left out."""
+        if not has_table(self._db, "main", "factors"):
+            return {}
+        rows = self._db.execute(f"SELECT suite, task, init_state, {FACTORS} FROM factors")
+        return {(suite, task, state): Factors(*told) for suite, task, state, *told in rows}
 
     def attempts(self, latest: int = -1) -> Sequence[Mapping[str, Any]]:
         """Infrastructure failures, oldest first: all, or so many of the latest."""
@@ -367,10 +389,10 @@ def read_uri(folder: Path) -> str:
     return f"{file.resolve().as_uri()}?mode=ro{immutable}"
 
 
-def has_measurements(connection: sqlite3.Connection, database: str) -> bool:
-    """Whether a store has the table; it came later than others."""
-    query = f"SELECT 1 FROM {database}.sqlite_master WHERE name = 'measurements'"
-    return connection.execute(query).fetchone() is not None
+def has_table(connection: sqlite3.Connection, database: str, table: str) -> bool:
+    """Whether a store has one of the tables that came later than others."""
+    query = f"SELECT 1 FROM {database}.sqlite_master WHERE name = ?"
+    return connection.execute(query, (table,)).fetchone() is not None
 
 
 @contextlib.contextmanager

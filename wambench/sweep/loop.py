@@ -9,11 +9,12 @@ from typing import Any
 
 from wambench.arithmetic import Arithmetic
 from wambench.cells import Cell, Kind
-from wambench.episode import EpisodeRecord, Setting
+from wambench.episode import EpisodeRecord
 from wambench.errors import UserError
 from wambench.passport import SuiteProbe
 from wambench.policy_server import PolicyActor
 from wambench.store import Store, paces
+from wambench.suite import first_task
 from wambench.sweep.agenda import Agenda
 from wambench.sweep.cluster import Cluster, RayDied, ray
 from wambench.sweep.conditions import extended_passport, pixel_warnings
@@ -59,13 +60,6 @@ class Loop:
         self._over = False  # the agenda has nothing more
         self._failures: Counter[str] = Counter()  # by cell key, in this invocation
         self._open_failures: Counter[TaskName] = Counter()
-        self._settings = {
-            (label, name, task.index): Setting(
-                plan.protocol, plan.suites[name].spec, policy.spec, task.instruction
-            )
-            for label, policy in plan.policies.items()
-            for (name, _), task in plan.tasks.items()
-        }
         self._passport_done = False
         self._arithmetic: dict[str, Arithmetic] = {}
         self._sizing: Sizing | None = None
@@ -224,9 +218,9 @@ class Loop:
                 self._lose(cell, "policy load", why, str(arrival.error))
 
     def _probe_suites(self) -> list[SuiteProbe]:
-        """Open task 0 of every suite, as many at a time as there are workers."""
+        """Open the first task of every suite, as many at a time as there are workers."""
         assert self._pool is not None
-        todo = [(name, 0) for name in self._plan.suites]
+        todo = [(name, first_task(suite).index) for name, suite in self._plan.suites.items()]
         probes: list[SuiteProbe] = []
         attempts: Counter[TaskName] = Counter()
         self._reporter.note("checking simulators and golden frames")
@@ -294,7 +288,7 @@ class Loop:
             if cell is None:
                 without.append(slot)
             else:
-                setting = self._settings[cell.policy, cell.suite, cell.task_index]
+                setting = self._plan.setting(cell)
                 self._pool.run(slot, cell, setting, self._residents.begin(cell.policy))
         if not self._parking:
             for slot in [slot for slot in without if not self._schedule.has(slot.task)]:

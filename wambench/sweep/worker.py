@@ -16,7 +16,7 @@ from wambench.contract import EpisodeStart, Observation
 from wambench.episode import EpisodeRecord, Setting, run_episode
 from wambench.errors import InfrastructureFailure
 from wambench.passport import SuiteProbe, probe_suite
-from wambench.suite import Simulator
+from wambench.suite import Simulator, first_task
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ class SimulatorWorker:
         return perf_counter() - began
 
     def probe(self) -> SuiteProbe:
-        """Compare the golden frames of the suite; task 0 must be the open one."""
-        assert self._simulator is not None and self._task.index == 0
+        """Compare the golden frames of the suite; its first task must be the open one."""
+        assert self._simulator is not None and self._task == first_task(self._suite)
         return probe_suite(self._suite, self._simulator, self._rendering)
 
     def run(self, cell: Cell, setting: Setting, policy: Any) -> Finished:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from wambench.cells import Cell, simulator_seed
+from wambench.cells import Cell
 from wambench.contract import orient
-from wambench.episode import fit_image
+from wambench.episode import fit_image, reset
 from wambench.errors import InfrastructureFailure
 from wambench.protocols import Protocol
+from wambench.suite import InitState
 
 if TYPE_CHECKING:  # MuJoCo may be imported only once its OpenGL is chosen
     from tasks.libero.simulator import LiberoSimulator
@@ -106,11 +107,8 @@ def started(
     cell: Cell, simulator: LiberoSimulator, rules: Protocol, settle: NDArray[np.float64]
 ) -> None:
     """Put the simulator to where the episode of a cell begins."""
-    simulator.reset(
-        cell.init_state,
-        simulator_seed(rules, cell.init_state),
-        seed_once_per_task=rules.simulator_seeding == "once_per_task",
-    )
+    # Demonstrations are of plain initial states.
+    reset(cell, rules, InitState(str(cell.init_state), ""), simulator)
     for _ in range(rules.settle_steps):
         simulator.step(settle)
 

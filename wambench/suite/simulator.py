@@ -1,42 +1,14 @@
-"""The interface every simulator implements. It knows nothing of LIBERO or MuJoCo.
-
-A :class:`Suite` is light (the driver lists its tasks without importing a physics engine); a
-:class:`Simulator` is heavy and lives alone in a worker process.
-"""
+"""The interface of one open task. It knows nothing of any simulator or physics engine."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from wambench.contract import SuiteSpec
 from wambench.facts import Facts, Role
-
-
-@dataclass(frozen=True)
-class Task:
-    """One task of a suite."""
-
-    index: int
-    name: str
-    instruction: str
-    init_states: int  # how many fixed initial states there are
-    init_states_hash: str  # of all of them, in order
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of ``wambench doctor``. ``required``: nothing runs without it."""
-
-    name: str
-    ok: bool
-    detail: str
-    remedy: str = ""
-    required: bool = True
 
 
 class Simulator(ABC):
@@ -74,6 +46,17 @@ class Simulator(ABC):
         Never disturbs the episode in progress.
         """
 
+    def sense(
+        self, frames: Mapping[str, NDArray[np.uint8]], snapshot: NDArray[np.float64]
+    ) -> Mapping[str, NDArray[np.uint8]]:
+        """Return what the sensors make of drawn frames, camera -> uint8 [H, W, 3], upright.
+
+        Only what the policy is given passes through here: films, regions and overlays show the
+        scene itself. A function of (init state, snapshot, frames) alone; by default nothing is
+        changed.
+        """
+        return frames
+
     @abstractmethod
     def proprio(self, names: Sequence[str]) -> Mapping[str, NDArray[np.float64]]:
         """Return the named proprioception, float64 [dim] each, as of the present frame."""
@@ -106,37 +89,3 @@ class Simulator(ABC):
     @abstractmethod
     def close(self) -> None:
         """Free what the simulator holds outside this process's memory."""
-
-
-class Suite(ABC):
-    """A set of tasks, registered under the entry-point group ``wambench.suites``."""
-
-    spec: SuiteSpec
-
-    @abstractmethod
-    def tasks(self) -> Sequence[Task]:
-        """List the tasks in their official order, without opening a simulator."""
-
-    @abstractmethod
-    def fingerprint(self) -> Mapping[str, str]:
-        """Name -> version or hash of everything that moves a cell's physics (engine, assets…)."""
-
-    def privileged_fingerprint(self, names: Sequence[str]) -> Mapping[str, str]:
-        """The same for what moves the named privileged information (the expert's source, …)."""
-        return {}
-
-    @abstractmethod
-    def open(self, task: Task, rendering: str) -> Simulator:
-        """Open one task in this process with one of ``spec.renderings``."""
-
-    def environment(self) -> Mapping[str, str]:
-        """Facts of the process after :meth:`open` that are worth recording (GL renderer, …)."""
-        return {}
-
-    def golden_frames(self, rendering: str) -> Mapping[str, NDArray[np.uint8]]:
-        """Reference frames, camera -> uint8 [H, W, 3] upright, of task 0, init state 0, seed 0."""
-        return {}
-
-    def diagnose(self) -> Sequence[Check]:
-        """Check what this simulator needs of the machine; run once per ``spec.simulator``."""
-        return []
