@@ -29,7 +29,7 @@ def replay(
 ) -> None:
     """Run stored cells again, policy and all, and check that every step is bit-identical.
 
-    Example: wambench replay runs/quick --policy expert --suite libero_object --task 2 --init 0
+    Example: wambench replay runs/quick --policy expert --suite SUITE --task 2 --init 0
     """
     from wambench.replay import replay_cells  # imports Ray: a second
 
