@@ -19,7 +19,6 @@ from wambench.api import evaluate
 from wambench.errors import UserError
 from wambench.store import Store, episodes_frame
 
-
 GOALS = {"go left": -0.8, "go right": 0.8, "grasp in the middle": 0.3}
 
 
