@@ -55,7 +55,7 @@ MEDIUM = {
 }
 HARD = {
     "assembly-v3": "put the ring over the peg",
-    "hand-insert-v3": "lower the gripper into the hole",
+    "hand-insert-v3": "put the block into the hole and the gripper with it",
     "pick-out-of-hole-v3": "lift the puck out of the hole to the mark",
     "pick-place-v3": "lift the puck to the blue mark",
     "push-v3": "push the puck forwards to the green mark",

@@ -51,4 +51,6 @@ def upstream() -> Any:
 def experts() -> ModuleType:
     """The package ``metaworld.policies``: upstream's scripted policies."""
     upstream()
+    # They warn whenever they ask for more than an action can be; it is clipped.
+    warnings.filterwarnings("ignore", module=r"metaworld\.policies")
     return importlib.import_module("metaworld.policies")
