@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tasks.libero import gl, runtime
+from tasks import gl
+from tasks.libero import runtime
 from tasks.libero.offers import OSC_POSE, PROPRIO, RENDERINGS, STAGED
 from wambench.contract import SuiteSpec
 from wambench.suite import Check, Simulator, Suite, Task

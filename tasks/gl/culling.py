@@ -60,15 +60,23 @@ class Culling:
         model: the scene; what it shows is changed while a picture is made, and put back.
         mirror: the geom that reflects, by :func:`mirror_of`.
         shown: which groups of geoms are drawn, bool [6].
+        shadows: whether those of lights that cast any are drawn.
     """
 
-    def __init__(self, model: mujoco.MjModel, mirror: int | None, shown: NDArray[np.bool_]) -> None:
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        mirror: int | None,
+        shown: NDArray[np.bool_],
+        *,
+        shadows: bool = True,
+    ) -> None:
         self._model, self._mirror = model, mirror
         self._hidden_group = int(np.flatnonzero(~shown)[0])
         self._planes = model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
         middle, half = np.split(model.geom_aabb, 2, axis=1)
         self._corners = middle[:, None] + CORNERS * half[:, None]  # [ngeom, 8, 3]
-        self._everything = bool(model.light_castshadow.any()) or (
+        self._everything = (shadows and bool(model.light_castshadow.any())) or (
             mirror is not None and bool(self._planes[mirror])
         )
 
