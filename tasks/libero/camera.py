@@ -8,7 +8,7 @@ simulation never pays for a render it does not need.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import mujoco
@@ -91,6 +91,11 @@ class FrameDrawer:
         data = self.kinematics(qpos)
         ids = {name: self._model.camera(name).id for name in cameras}
         return {name: canvas.bodies(data, camera, size, boxes) for name, camera in ids.items()}
+
+    def repaint(self, textures: Iterable[int]) -> None:
+        """Show what the model holds of these textures by now, from the next frame on."""
+        if self._canvas:
+            self._canvas.repaint(textures)
 
     def kinematics(self, qpos: ArrayLike) -> mujoco.MjData:
         """Return the scratch data with bodies, sites, cameras and lights placed for ``qpos``."""
@@ -198,6 +203,12 @@ class _Canvas:
         for number, body in shown:
             table[number + 1] = body  # 0 is the void
         return table[numbers]
+
+    def repaint(self, textures: Iterable[int]) -> None:
+        """Send textures to OpenGL again."""
+        self._gl.make_current()
+        for texture in textures:
+            mujoco.mjr_uploadTexture(self._model, self._context, texture)
 
     def _look(self, data: mujoco.MjData, camera: int) -> None:
         """Make the scene what a camera has before it."""

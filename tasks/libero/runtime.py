@@ -53,6 +53,13 @@ def bddl_path(folder: str, file: str) -> Path:
     return Path(get_libero_path("bddl_files")) / folder / file
 
 
+def pictures() -> Path:
+    """The folder of LIBERO's pictures of floors, walls and tables."""
+    from libero.libero import get_libero_path
+
+    return Path(get_libero_path("assets")) / "textures"
+
+
 def stored_states(folder: str, file: str) -> NDArray[np.float64]:
     """Initial states as they lie in the installed package, float64 [n, 1 + nq + nv]."""
     with quiet():
