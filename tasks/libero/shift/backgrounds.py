@@ -55,8 +55,8 @@ PICTURES: Mapping[str, tuple[str, ...]] = {
         "gray_ceramic_tile", "marble_floor", "gray_floor",
     ),
     "walls": (
-        "dark_blue_wall", "yellow_linen_wall_texture", "dark_green_plaster_wall", "white_wall",
-        "ceramic", "light_blue_wall", "dark_gray_plaster", "stucco_wall",
+        "dark_blue_wall", "yellow_linen_wall_texture", "dark_green_plaster_wall",
+        "light_blue_wall", "ceramic", "dark_gray_plaster", "stucco_wall", "white_wall",
     ),
     "table": (
         "dark_floor_texture", "white_marble_floor", "table_light_wood", "brown_ceramic_tile",

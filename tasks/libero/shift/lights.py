@@ -96,7 +96,9 @@ class Lamps:
     def __init__(self, model: mujoco.MjModel, middle: ArrayLike) -> None:
         self._model, self._middle = model, np.asarray(middle, np.float64)
         self._lamps = {name: getattr(model, name).copy() for name in LAMPS}
-        self._sky = model.light_type == DIRECTIONAL
+        # MuJoCo 3.3.3 has put types in the place of a flag.
+        flag = hasattr(model, "light_directional")
+        self._sky = (model.light_directional if flag else model.light_type) == DIRECTIONAL
         headlight = model.vis.headlight
         self._headlight = {name: getattr(headlight, name).copy() for name in HEADLIGHT}
 
