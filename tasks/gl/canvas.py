@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import mujoco
 import numpy as np
@@ -35,15 +35,6 @@ class Quality:
     shadows: bool = True
     reflections: bool = True
     details: bool = True
-
-
-LEAN = Quality(antialiasing=False, shadows=False, reflections=False)
-QUALITIES: Mapping[str, Quality] = {
-    "exact": Quality(),
-    "lean": LEAN,
-    "coarse": replace(LEAN, details=False),
-}
-"""By the names that suites give to their rendering presets."""
 
 
 class Canvas:
@@ -139,6 +130,12 @@ class Canvas:
         for number, body in shown:
             table[number + 1] = body  # 0 is the void
         return table[numbers]
+
+    def repaint(self, textures: Iterable[int]) -> None:
+        """Send textures to OpenGL again."""
+        self._gl.make_current()
+        for texture in textures:
+            mujoco.mjr_uploadTexture(self._model, self._context, texture)
 
     def _look(self, data: mujoco.MjData, camera: int) -> None:
         """Make the scene what a camera has before it."""

@@ -7,16 +7,23 @@ simulation never pays for a render it does not need.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tasks.gl.canvas import QUALITIES, Box, Canvas
+from tasks.gl.canvas import Box, Canvas, Quality
 
 # robosuite hides the collision meshes (group 0) and shows the visual ones (group 1).
 COLLISION_GROUP, VISUAL_GROUP = 0, 1
+
+
+# Shadows stay: no light of LIBERO's own scenes casts any, but perturbed ones may.
+LEAN = Quality(antialiasing=False, reflections=False)
+QUALITIES = {"exact": Quality(), "lean": LEAN, "coarse": replace(LEAN, details=False)}
+"""By :data:`tasks.libero.offers.RENDERINGS`."""
 
 
 class FrameDrawer:
@@ -73,6 +80,11 @@ class FrameDrawer:
         data = self.kinematics(qpos)
         ids = {name: self._model.camera(name).id for name in cameras}
         return {name: canvas.bodies(data, camera, size, boxes) for name, camera in ids.items()}
+
+    def repaint(self, textures: Iterable[int]) -> None:
+        """Show what the model holds of these textures by now, from the next frame on."""
+        if self._canvas:
+            self._canvas.repaint(textures)
 
     def kinematics(self, qpos: ArrayLike) -> mujoco.MjData:
         """Return the scratch data with bodies, sites, cameras and lights placed for ``qpos``."""

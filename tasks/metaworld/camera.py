@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.gl.canvas import QUALITIES, Box, Canvas
+from tasks.gl.canvas import Box, Canvas, Quality
 from tasks.metaworld.offers import CAMERAS, UPSIDE_DOWN
 from tasks.metaworld.snapshot import Snapshot
 from wambench.contract import Pixel
+
+LEAN = Quality(antialiasing=False, shadows=False, reflections=False)
+QUALITIES = {"exact": Quality(), "lean": LEAN, "coarse": replace(LEAN, details=False)}
+"""By :data:`tasks.metaworld.offers.RENDERINGS`."""
 
 
 class FrameDrawer:
