@@ -50,6 +50,13 @@ def bddl_path(folder: str, file: str) -> Path:
     return Path(get_libero_path("bddl_files")) / folder / file
 
 
+def assets_path() -> Path:
+    """Where the installed package has its scenes, textures and objects."""
+    from libero.libero import get_libero_path
+
+    return Path(get_libero_path("assets"))
+
+
 def simulation_modules() -> ModuleType:
     """Import robosuite and LIBERO's environments; returns ``libero.libero.envs``."""
     if "robosuite" not in sys.modules:

@@ -88,7 +88,7 @@ class LiberoSuite(Suite):
         entry = _benchmark(self._name).get_task(task.index)
         simulator = LiberoSimulator(
             str(runtime.bddl_path(entry.problem_folder, entry.bddl_file)),
-            _init_states(self._name, task.index),
+            init_states(self._name, task.index),
             rendering,
         )
         forget_scene()
@@ -128,7 +128,8 @@ def _benchmark(name: str) -> Any:
 
 
 @functools.cache
-def _init_states(name: str, index: int) -> NDArray[np.float64]:
+def init_states(name: str, index: int) -> NDArray[np.float64]:
+    """The fixed initial states of a task, float64 [50, 1 + nq + nv]."""
     return np.asarray(_benchmark(name).get_task_init_states(index), np.float64)
 
 
@@ -137,7 +138,7 @@ def _tasks(name: str) -> tuple[Task, ...]:
     benchmark = _benchmark(name)
     out = []
     for index in range(benchmark.n_tasks):
-        task, states = benchmark.get_task(index), _init_states(name, index)
+        task, states = benchmark.get_task(index), init_states(name, index)
         digest = hashlib.blake2b(states.tobytes(), digest_size=16).hexdigest()
         out.append(Task(index, task.name, task.language, len(states), digest))
     return tuple(out)
