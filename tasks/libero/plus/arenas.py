@@ -24,9 +24,7 @@ def prepare(scene: Scene) -> Mapping[str, Any]:
     """Introduce a scene to LIBERO; returns what its problem class takes as keyword arguments."""
     runtime.simulation_modules()
     if scene.stands_for:
-        from libero.libero.envs.bddl_base_domain import TASK_MAPPING
-
-        _introduce_problem(TASK_MAPPING, scene)
+        _introduce_problem(scene)
     if scene.pictures:
         from libero.libero.envs.arenas.style import STYLE_MAPPING
 
@@ -45,11 +43,15 @@ def prepare(scene: Scene) -> Mapping[str, Any]:
     return arena
 
 
-def _introduce_problem(known: dict[str, Any], scene: Scene) -> None:
+def _introduce_problem(scene: Scene) -> None:
     """LIBERO holds a class's name against the BDDL's, so one of that name is derived."""
-    name = problem_name(scene.goals)
-    if name not in known:
-        known[name] = type(name, (known[scene.stands_for.lower()],), {})
+    from libero.libero.envs.bddl_base_domain import TASK_MAPPING
+    from libero.libero.envs.regions import REGION_SAMPLERS
+
+    name, known = problem_name(scene.goals), scene.stands_for.lower()
+    if name not in TASK_MAPPING:
+        TASK_MAPPING[name] = type(name, (TASK_MAPPING[known],), {})
+        REGION_SAMPLERS[name] = REGION_SAMPLERS[known]
 
 
 def problem_name(goals: Path) -> str:

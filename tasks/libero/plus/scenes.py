@@ -75,7 +75,9 @@ def lock_of(suite: str, variant: Variant) -> str:
     if not variant.own_goals or (variant.axis == "layout" and not variant.added):
         return ""
     try:
-        missing = next((file for file in scene_of(suite, variant).files() if not file.exists()), None)
+        missing = next(
+            (file for file in scene_of(suite, variant).files() if not file.exists()), None
+        )
     except UserError as error:
         return str(error)
     return f"{missing} is missing; {ASSETS} must name the whole archive" if missing else ""
@@ -121,7 +123,9 @@ def _of_class(goals: Path) -> Scene:
     if "scene_xml" in told:
         return Scene(goals, parent, assets() / told["scene_xml"], styles)
     known = style_files()
-    pictures = tuple((kind, style, known[kind][style]) for (_, style), kind in zip(styles, known, strict=True))
+    pictures = tuple(
+        (kind, style, known[kind][style]) for (_, style), kind in zip(styles, known, strict=True)
+    )
     ours = runtime.assets_path()
     complete = all((ours / "textures" / name).exists() for _, _, name in pictures)
     return Scene(goals, parent, (ours if complete else assets()) / STYLED, styles, pictures)

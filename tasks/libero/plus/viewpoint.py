@@ -1,9 +1,9 @@
 """Where LIBERO-Plus puts the agentview camera.
 
-Source: ``_setup_camera`` of the problem classes in the wheel. The fixed point is LIBERO's table top,
-also for scenes that have their centre elsewhere. Every stage that moves the camera rounds to four
-digits, and the turn about the vertical axis always takes place: so a camera that is not moved at
-all is off by up to 5e-5, on every axis but camera too.
+Source: ``_setup_camera`` of the problem classes in the wheel. The fixed point is the table top of
+LIBERO's table scenes, also for scenes that have their centre elsewhere. Every stage that moves the
+camera rounds to four digits, and the turn about the vertical axis always takes place: so a camera
+that is not moved at all is off by up to 5e-5, on every axis but camera too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def moved(
     around = Rotation.from_euler("z", view.azimuth, degrees=True)
     position, quaternion = _rounded(around.apply(position), around, quaternion)
     if view.distance != 100:
-        position = (CENTER + (position - CENTER) * (view.distance / 100)).round(DIGITS)
+        position = _digits(CENTER + (position - CENTER) * (view.distance / 100))
     if view.turn:
         turn = Rotation.from_euler("z", view.turn, degrees=True)
         _, quaternion = _rounded(position, turn, quaternion)
@@ -49,4 +49,9 @@ def _rounded(
     position: NDArray[np.float64], turn: Rotation, quaternion: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     turned = turn * Rotation.from_quat(quaternion, scalar_first=True)
-    return position.round(DIGITS), turned.as_quat(scalar_first=True).round(DIGITS)
+    return _digits(position), _digits(turned.as_quat(scalar_first=True))
+
+
+def _digits(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rounded as Python does, in decimals; numpy rounds some halves the other way."""
+    return np.array([round(float(number), DIGITS) for number in numbers])
