@@ -22,7 +22,7 @@ from tasks.libero import runtime
 from tasks.libero.plus import wheel
 from tasks.libero.plus.noise import corrupt
 from tasks.libero.plus.scenes import PROBLEMS
-from tasks.libero.plus.variants import AXES, Variant, variants
+from tasks.libero.plus.variants import AXES, Variant, parse, variants
 from tasks.libero.plus.viewpoint import moved
 from tests.plus_cells import ours, unpacked
 from tests.snippets import called_in_simulators_process
@@ -68,7 +68,7 @@ def chosen() -> Iterator[tuple[str, str, int, int]]:
 
 
 def test_states_and_pixels_are_those_of_the_released_package() -> None:
-    """Equal to the bit; of noise, whose draw is not upstream's, what is not corrupted."""
+    """Equal to the bit; of noise, whose draw is not upstream's, what is not drawn at random."""
     cells = list(chosen())
     assert len(cells) >= 20
     theirs = truth({"cells": cells, "assets": str(runtime.assets_path())})
@@ -81,8 +81,9 @@ def test_states_and_pixels_are_those_of_the_released_package() -> None:
         print(f"{suite} {name}: {same}")
         noisy = "_noise_" in name
         assert same == {"state": True, "agentview": not noisy, "wrist": True}, name
-        if noisy:
-            assert not np.array_equal(unpacked(our["sensed"]), unpacked(our["agentview"]))
+        if parse(name).kind == "gaussian blur":  # draws nothing
+            off = unpacked(our["sensed"]).astype(int) - unpacked(their["agentview"])
+            assert np.abs(off).max() <= 1, name
 
 
 def test_every_instruction_as_released_is_the_released_package_s() -> None:
