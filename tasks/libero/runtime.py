@@ -53,11 +53,16 @@ def bddl_path(folder: str, file: str) -> Path:
     return Path(get_libero_path("bddl_files")) / folder / file
 
 
-def pictures() -> Path:
-    """The folder of LIBERO's pictures of floors, walls and tables."""
+def assets_path() -> Path:
+    """Where the installed package has its scenes, textures and objects."""
     from libero.libero import get_libero_path
 
-    return Path(get_libero_path("assets")) / "textures"
+    return Path(get_libero_path("assets"))
+
+
+def pictures() -> Path:
+    """The folder of LIBERO's pictures of floors, walls and tables."""
+    return assets_path() / "textures"
 
 
 def stored_states(folder: str, file: str) -> NDArray[np.float64]:

@@ -36,6 +36,8 @@ class SceneSuite(Suite):
         like: the LIBERO suite whose step budgets it has, if it is not one itself.
     """
 
+    keeps_assets = False  # whether a simulator compiles several scenes, which share assets
+
     def __init__(self, name: str, about: str, like: str | None = None) -> None:
         self.spec = SuiteSpec(
             name=name,
@@ -86,7 +88,7 @@ class SceneSuite(Suite):
         backend = gl.enable()
         from tasks.libero.leftovers import forget_scene, keep_assets
 
-        keep_assets(not untouched)
+        keep_assets(self.keeps_assets or not untouched)
         simulator = self.compiled(task, rendering)
         forget_scene()
         self._backend, self._simulator = backend, simulator
