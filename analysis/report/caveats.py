@@ -81,7 +81,7 @@ def lacking(found: Sequence[Robustness]) -> list[str]:
             )
             out.append(
                 f"{family.title}: {cells} perturbed cells are in no drop, because the plain cells "
-                f"they would be held against are not there. Suites of the sweep file: {spelt}."
+                f"they would be held against are not there; ask for {spelt} too, and sweep again."
             )
     return out
 

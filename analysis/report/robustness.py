@@ -25,6 +25,7 @@ MANY_MAGNITUDES = 8
 """More than these are put into :data:`BANDS` bands of equally many magnitudes."""
 BANDS = 5
 ALL = "all"
+FEW_PAIRS = 60  # rows of a table that someone still reads
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,16 @@ class CurveRow:
     high: float | None
     unit: str
     found: Drop
+
+    @property
+    def where(self) -> str:
+        """Axis, kind and magnitude in words."""
+        span = "" if self.low is None else f"{self.low:g}"
+        if self.high is not None and self.high != self.low:
+            span += f" to {self.high:g}"
+        return ", ".join(
+            part for part in (self.axis, self.kind, f"{span} {self.unit}".strip()) if part
+        )
 
 
 @dataclass(frozen=True)
@@ -143,6 +154,21 @@ class Robustness:
     def title(self) -> str:
         """For headings."""
         return self.name or "Perturbed suites"
+
+    @property
+    def by_magnitude(self) -> Mapping[str, Mapping[str, Drop]]:
+        """Where on the curves -> policy -> what it cost."""
+        found: dict[str, dict[str, Drop]] = {}
+        for row in sorted(self.curves, key=lambda row: (row.axis, row.kind, row.low or 0.0)):
+            found.setdefault(row.where, {})[row.policy] = row.found
+        return found
+
+    @property
+    def pairs_shown(self) -> Sequence[DropPair]:
+        """All, or where they are too many to read those on all axes together."""
+        if len(self.pairs) <= FEW_PAIRS:
+            return self.pairs
+        return [pair for pair in self.pairs if pair.axis == ALL]
 
 
 def robustness(

@@ -22,10 +22,10 @@ WORDS: Mapping[Kind, str] = {
 }
 
 DROP_WORDS: Mapping[Kind, str] = {
-    "better": "less than",
-    "worse": "more than",
-    "equivalent": "as much as",
-    "undecided": "not told apart from",
+    "better": "loses less than",
+    "worse": "loses more than",
+    "equivalent": "loses as much as",
+    "undecided": "is not told apart in this from",
 }
 
 NAMED = 3

@@ -74,15 +74,15 @@ def robustness(tables: Tables, command: str) -> Sequence[Table]:
         Table(
             "magnitudes", "What perturbations cost, by kind and magnitude",
             (
-                FAMILY, AXIS, Column("kind", "Kind"), Column("from", "From", 2),
-                Column("to", "to", 2), Column("unit", "Unit"), POLICY,
+                FAMILY, Column("where", "Where"), AXIS, Column("kind", "Kind"),
+                Column("from", "From", 2), Column("to", "to", 2), Column("unit", "Unit"), POLICY,
                 Column("cells", "Pairs", 0), *DROP,
             ),
             [
                 {
-                    "family": family.title, "axis": row.axis, "kind": row.kind, "from": row.low,
-                    "to": row.high, "unit": row.unit, "policy": row.policy,
-                    "cells": row.found.cells, **_drop(row.found),
+                    "family": family.title, "where": row.where, "axis": row.axis,
+                    "kind": row.kind, "from": row.low, "to": row.high, "unit": row.unit,
+                    "policy": row.policy, "cells": row.found.cells, **_drop(row.found),
                 }
                 for family in families
                 for row in sorted(family.curves, key=lambda row: (row.axis, row.kind))
