@@ -15,13 +15,17 @@ from pydantic import ValidationError
 from analysis.report import data, gallery, page, strips, study
 from analysis.report.changes import changes
 from analysis.report.page import Pictures
+from analysis.report.robustness import MeanRow
 from analysis.report.sheets import write_sheets
 from analysis.report.strips import Shot
 from analysis.report.tables import PolicyRow, Tables
+from analysis.statistics import Drop
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError
 from wambench.protocols import Protocol
 from wambench.store import Store
+
+DROPS = ("mean_of_axes", "by_task")
 
 
 def command(
@@ -79,6 +83,9 @@ def command(
     for notice in tables.notices:
         print(notice)
     print_table(map(_summary, tables.policies), ["policy", "success", "interval", "suite_mean"])
+    for family in tables.robustness:
+        print(f"\n{family.title}: what perturbations cost, in points")
+        print_table(map(_cost, family.means), ["policy", "variants", *DROPS])
     print(f"written to {file}" + (f", and {len(written)} files in {sheets}" if written else ""))
 
 
@@ -147,6 +154,23 @@ def _summary(row: PolicyRow) -> dict[str, str]:
         "interval": page.interval(score) or "-",
         "suite_mean": page.percent(row.suite_mean),
     }
+
+
+def _cost(row: MeanRow) -> dict[str, str]:
+    means = dict(zip(DROPS, (row.plain_mean, row.weighted), strict=True))
+    return {
+        "policy": row.policy,
+        "variants": f"{row.variants:,}" + (f" of {row.of:,}" if row.of else ""),
+        **{name: _drop(found) for name, found in means.items()},
+    }
+
+
+def _drop(found: Drop | None) -> str:
+    if found is None:
+        return "-"
+    ends = found.interval and " [{:.1f}, {:.1f}]".format(*(100 * end for end in found.interval))
+    levels = f"{100 * found.plain:.1f} to {100 * found.perturbed:.1f} %"
+    return f"{100 * found.drop:.1f}{ends or ''} ({levels})"
 
 
 def _part(file: Path) -> Path:

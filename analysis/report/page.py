@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report import caveats, learning, pareto, ranking
+from analysis.report import caveats, curves, learning, pareto, ranking
 from analysis.report.conditions import equality
 from analysis.report.gallery import Example
+from analysis.report.robustness import ALL
 from analysis.report.score import Score
 from analysis.report.strips import Strip
 from analysis.report.study import MEASURES, Figure, Scored
 from analysis.report.tables import EffortRow, Tables
-from analysis.report.verdicts import sentences
+from analysis.report.verdicts import DROP_WORDS, sentences
 from analysis.report.words import plain
 from wambench.protocols import Protocol
 
@@ -78,6 +79,15 @@ def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
         tasks=_tasks(tables),
         sentences=sentences(tables.comparisons, [row.policy for row in tables.policies]),
         ranks=Markup(ranking.draw(tables.ranks)) if tables.ranks else "",
+        curves=[Markup(curves.draw(one, i)) for i, one in enumerate(tables.robustness)],
+        drop_sentences=[
+            sentences(
+                [pair for pair in family.pairs if pair.axis == ALL],
+                [row.policy for row in family.means],
+                DROP_WORDS,
+            )
+            for family in tables.robustness
+        ],
         equality=equality(tables.conditions),
         pareto={track: Markup(drawn) for track, drawn in _pareto(tables).items()},
         learning=Markup(learning.draw(tables.learning)) if tables.learning else "",
@@ -146,6 +156,8 @@ def _tasks(tables: Tables) -> Mapping[str, Mapping[int, tuple[str, Mapping[str, 
     """Suite -> task index -> (instruction, policy -> score)."""
     out: dict[str, dict[int, tuple[str, dict[str, Score]]]] = {suite: {} for suite in tables.suites}
     for row in sorted(tables.by_task, key=lambda row: row.task_index):
+        if row.suite in tables.perturbed:
+            continue
         _, scores = out[row.suite].setdefault(row.task_index, (row.instruction, {}))
         scores[row.policy] = row.score
     return out

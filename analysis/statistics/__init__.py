@@ -5,6 +5,13 @@ independent. Everywhere the same rule holds: tasks may widen an interval or rais
 never narrow or lower it.
 """
 
+from analysis.statistics.drops import (
+    Design,
+    Drop,
+    DropDifference,
+    drop,
+    drop_difference,
+)
 from analysis.statistics.equivalence import MARGIN, equivalence
 from analysis.statistics.intervals import CONFIDENCE, MIN_TASKS, Interval, clustered, wilson
 from analysis.statistics.multiple import holm
@@ -19,15 +26,20 @@ from analysis.statistics.power import (
 from analysis.statistics.ranks import Ranks, ranks
 from analysis.statistics.sequential import Evidence, Stop, evidence, stop
 from analysis.statistics.tally import Outcomes, Tally
-from analysis.statistics.verdicts import Verdict, verdicts
+from analysis.statistics.verdicts import OF_DROPS, Kind, Verdict, verdicts
 
 __all__ = [
     "CONFIDENCE",
     "MARGIN",
     "MIN_TASKS",
+    "OF_DROPS",
     "POWER",
+    "Design",
+    "Drop",
+    "DropDifference",
     "Evidence",
     "Interval",
+    "Kind",
     "Outcomes",
     "Paired",
     "Ranks",
@@ -37,6 +49,8 @@ __all__ = [
     "clustered",
     "difference_test",
     "discordance",
+    "drop",
+    "drop_difference",
     "episodes_paired",
     "episodes_unpaired",
     "equivalence",
