@@ -23,6 +23,7 @@ from analysis.report.tables import (
     TroubleRow,
 )
 from analysis.report.taxonomy import taxonomy
+from analysis.report.thinking import notices, representatives, thinking
 from analysis.report.variants import chance_rows, variant_rows
 from analysis.report.verdicts import comparisons, plainest
 from analysis.report.wire import marked, wire_rows
@@ -46,18 +47,19 @@ def collect(store: Store) -> Tables:
     known = store.policies()
     specs = {label: spec for label, (_, spec) in known.items()}
     choices = {label: choice for label, (choice, _) in known.items()}
-    by_suite, by_task = _suite_rows(cells), _task_rows(cells)
+    shown = representatives(choices, list(dict.fromkeys(count.policy for count in cells)))
+    of_shown = [count for count in cells if count.policy in shown]
+    by_suite, by_task = _suite_rows(of_shown), _task_rows(of_shown)
     policies = sorted(
-        (
-            _policy_row(label, specs[label], by_suite, by_task)
-            for label in dict.fromkeys(count.policy for count in cells)
-        ),
+        (_policy_row(label, specs[label], by_suite, by_task) for label in shown),
         key=lambda row: -1.0 if row.score.rate is None else row.score.rate,
         reverse=True,
     )
     passport, stopping = store.passport(), store.stopping()
     order = [row.policy for row in policies]
-    asked, took = pairing.asked_of(outcomes_frame(store)), efforts(store)
+    every, took = pairing.asked_of(outcomes_frame(store)), efforts(store)
+    asked = every[[label for label in every if label in shown]]
+    paid = thinking(store, cells, choices, every, stopping)
     configs = passport.info.get("policies", {}) if passport else {}
     conditions = condition_rows(took, {label: configs.get(label, {}) for label in order})
     wire = wire_rows(store, order, passport)
@@ -68,7 +70,10 @@ def collect(store: Store) -> Tables:
         cells=sum(count.cells for count in cells),
         missing=sum(count.cells for count in cells if count.outcome is None),
         suites=sorted({count.suite for count in cells}),
-        notices=caveats.notices(cells, asked, passport, stopping),
+        notices=[
+            *caveats.notices(cells, every, passport, stopping),
+            *(notices(paid, shown) if paid else ()),
+        ],
         policies=policies,
         by_suite=by_suite,
         by_task=by_task,
@@ -80,12 +85,13 @@ def collect(store: Store) -> Tables:
         learning=curves(asked, conditions, choices),
         effort=[_effort_row(label, took.get(label, Effort()), label in remote) for label in order],
         wire=wire,
-        taxonomy=taxonomy(store),
+        taxonomy=taxonomy(store, shown),
         trouble=[TroubleRow(*one[:4]) for one in troubles(store)],
         latest_trouble=_latest_trouble(store),
         faults=_fault_rows(store),
         passport=passport,
         invocations=store.invocations(),
+        thinking=paid,
     )
 
 

@@ -17,6 +17,7 @@ from analysis.report.learning import Age
 from analysis.report.score import Score
 from analysis.report.study import Study
 from analysis.report.taxonomy import Taxonomy
+from analysis.report.thinking import Thinking
 from analysis.report.variants import ChanceRow, VariantRow
 from analysis.report.wire import WireRow
 from analysis.statistics import Interval, Ranks
@@ -103,7 +104,10 @@ class FaultRow:
 
 @dataclass(frozen=True)
 class Tables:
-    """All tables of a report. Policies come best first, everything else in canonical order."""
+    """All tables of a report. Policies come best first, everything else in canonical order.
+
+    Where decisions are paid for, ``thinking`` has every arm; elsewhere one stands for each policy.
+    """
 
     run: str
     protocol: str
@@ -130,3 +134,4 @@ class Tables:
     invocations: Sequence[Mapping[str, Any]]
     changes: Changes | None = None  # since another run, if one was named
     attention: Study | None = None  # beside the run, if one was named
+    thinking: Thinking | None = None  # where the world did not wait for policies

@@ -7,6 +7,7 @@ never narrow or lower it.
 
 from analysis.statistics.equivalence import MARGIN, equivalence
 from analysis.statistics.intervals import CONFIDENCE, MIN_TASKS, Interval, clustered, wilson
+from analysis.statistics.iso_success import IsoSuccess, iso_success
 from analysis.statistics.multiple import holm
 from analysis.statistics.paired import Paired, difference_test, mcnemar, paired, task_test
 from analysis.statistics.power import (
@@ -28,6 +29,7 @@ __all__ = [
     "POWER",
     "Evidence",
     "Interval",
+    "IsoSuccess",
     "Outcomes",
     "Paired",
     "Ranks",
@@ -43,6 +45,7 @@ __all__ = [
     "evidence",
     "highest_correlation",
     "holm",
+    "iso_success",
     "mcnemar",
     "paired",
     "ranks",
