@@ -144,10 +144,8 @@ def test_a_study_of_other_weights_says_so(run: Path, tmp_path: Path, wambench: C
         "Other weights or other code than in this run: learned.",
     ]
     same = passport.model_copy(update={"fingerprint": {"policy:learned": {"weights": "a"}}})
-    assert (
-        study.read(folder, {name: name for name in ("learned", "second", "stranger")}, same).notices
-        == []
-    )
+    known = {name: name for name in ("learned", "second", "stranger")}
+    assert study.read(folder, known, same).notices == []
     assert wambench("report", run, "--attention", folder).code == 0
     assert "Not policies of this run: stranger." in Page(run / "report.html").text
 

@@ -19,7 +19,7 @@ from analysis.report.study import MEASURES, Figure, Scored
 from analysis.report.tables import EffortRow, Tables
 from analysis.report.thinking import Thinking
 from analysis.report.thinking.drawings import draw_costs, draw_curves
-from analysis.report.thinking.layout import latency_words, layout, lost_words
+from analysis.report.thinking.layout import latency_words, layout, lost_words, told_apart
 from analysis.report.verdicts import sentences
 from analysis.report.words import plain
 from analysis.statistics import MARGIN
@@ -73,6 +73,7 @@ def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
         "number": number,
         "jpeg": _jpeg_uri,
         "latency": latency_words,
+        "told_apart_pairs": told_apart,
         "value": plain,
     }
     style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]
@@ -120,9 +121,6 @@ def _thinking(found: Thinking | None) -> Mapping[str, Any]:
         "thinking_costs": Markup(draw_costs(found.costs)) if found.costs else "",
         "lost_ms": {(one.policy, one.rule): lost_words(one.lost) for one in found.curves},
         "margin": MARGIN,
-        "cost_sentences": [
-            sentences(table.pairs, [one.found.first for one in table.rows]) for table in found.costs
-        ],
     }
 
 

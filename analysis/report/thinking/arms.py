@@ -144,7 +144,7 @@ def _row(label: str, timing: Timing, counts: Sequence[Count], spent: _Spent | No
 
 def _spent(store: Store) -> Mapping[str, _Spent]:
     """Arm -> what its finished episodes took."""
-    kept = store.measurements("clock/")
+    kept = store.measurements(PREFIX)
     cells = store.cells(kept)
     hz = _control_hz({stored.cell.suite for stored in cells})
     found: dict[str, _Spent] = {}

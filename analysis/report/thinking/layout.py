@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.report.thinking.arms import WALL, ArmRow
+from analysis.report.thinking.costs import CostTable
 from analysis.report.thinking.rules import RuleRow
 from analysis.report.thinking.section import Thinking
+from analysis.report.verdicts import WORDS
 from analysis.statistics import IsoSuccess
 
 
@@ -62,6 +64,16 @@ def latency_words(latency_ms: float | None, source: str) -> str:
     if latency_ms is None:
         return WALL
     return f"{latency_ms:.0f} ms" + ("" if source == "constant" else f", {source}")
+
+
+def told_apart(table: CostTable) -> Sequence[str]:
+    """Pairs of which something was shown at their own cost, in words."""
+    policy = {row.found.first: row.policy for row in table.rows}
+    return [
+        f"{policy[one.first]} is {WORDS[one.verdict.kind]} {policy[one.second]}"
+        for one in table.pairs
+        if one.verdict.kind != "undecided"
+    ]
 
 
 def lost_words(lost: IsoSuccess | None) -> tuple[str, str]:
