@@ -122,17 +122,8 @@ def film_episode(
                 raise UserError(f"{cell.suite} has no {what} {name!r}; name {' or '.join(known)}")
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
-        arguments = (
-            path,
-            cell,
-            rules,
-            snapshots,
-            tuple(cameras),
-            size,
-            rendering,
-            tuple(decisions),
-        )
-        return pool.submit(_film, *arguments).result()
+        drawn = (path, cell, rules, snapshots, tuple(cameras), size, rendering)
+        return pool.submit(_film, *drawn, tuple(decisions)).result()
 
 
 def _film(

@@ -63,8 +63,10 @@ def crossings(
     interval of :func:`analysis.statistics.paired.difference_interval`, may be the margin. Its
     lower end is where the upper bound of the loss first exceeds the margin, its upper end where
     the lower bound does so for good, which one latency alone decides at either end: so it holds
-    the truth as often as that interval holds the loss there. A bootstrap that draws whole tasks
-    knows nothing of the failures that a few cells have not shown.
+    the truth as often as that interval holds the loss there. In simulated runs of ten tasks with
+    four cells each (tests/test_iso_success.py) it holds the truth in 98 % and more, where the
+    percentile bootstrap over whole tasks held it in 88 to 90 %: few cells have not shown all
+    failures.
     """
     at = np.array([0.0, *latencies_ms])
     own = np.zeros(1)  # what 0 ms loses against itself

@@ -38,7 +38,7 @@ def draw_curves(curves: Sequence[Curve]) -> str:
                 axes.vlines(
                     at, [100 * point.score.low for point in points],
                     [100 * point.score.high for point in points],
-                    color=pen.colour, linewidth=0.7, alpha=0.6,
+                    color=pen.colour, linewidth=0.7,
                 )  # fmt: skip
                 axes.plot(
                     at, rates, color=pen.colour, marker=pen.marker, linestyle=pen.line,

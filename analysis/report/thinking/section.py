@@ -54,10 +54,11 @@ def notices(found: Thinking, shown: Sequence[str]) -> list[str]:
     own = [arm for arm in found.arms if arm.label in shown]
     at = "at 0 ms" if all(arm.is_free for arm in own) else "at its least latency"
     out = []
+    whose = "one policy" if len(own) == 1 else f"{len(own)} policies"
     if len(found.arms) > len(own):
         out.append(
-            f"The world went on while policies decided: {len(found.arms)} arms of {len(own)} "
-            f"policies, by latency and rule. Here each policy is shown {at}, but in What thinking "
+            f"The world went on while policies decided: {len(found.arms)} arms of "
+            f"{whose}, by latency and rule. Here each policy is shown {at}, but in What thinking "
             "costs, which has all arms."
         )
     wall = [arm.label for arm in found.arms if arm.source == WALL]
