@@ -53,7 +53,8 @@ def _marked(frame: NDArray[np.uint8], passed: int, steps: int, hz: float) -> NDA
     pen = ImageDraw.Draw(picture)
     top = height - max(LEAST_BAR, round(BAR_SHARE * height))
     pen.rectangle((0, top, width, height), fill=PAPER)
-    pen.rectangle((0, top, round(width * passed / steps), height), fill=DONE)
+    if passed:
+        pen.rectangle((0, top, round(width * passed / steps) - 1, height), fill=DONE)
     text = f"deciding: {1000 * passed / hz:.0f} of {1000 * steps / hz:.0f} ms"
     size = max(LEAST_TEXT, round(TEXT_SHARE * height))
     font = ImageFont.load_default(size)
