@@ -24,6 +24,7 @@ from analysis.report.tables import (
     TroubleRow,
 )
 from analysis.report.taxonomy import taxonomy
+from analysis.report.thinking import notices, representatives, thinking
 from analysis.report.variants import chance_rows, variant_rows
 from analysis.report.verdicts import comparisons, plainest
 from analysis.report.wire import marked, wire_rows
@@ -49,24 +50,25 @@ def collect(store: Store) -> Tables:
     known = store.policies()
     specs = {label: spec for label, (_, spec) in known.items()}
     choices = {label: choice for label, (choice, _) in known.items()}
-    by_suite, by_task = _suite_rows(cells), _task_rows(cells)
+    shown = representatives(choices, list(dict.fromkeys(count.policy for count in cells)))
+    of_shown = [count for count in cells if count.policy in shown]
+    by_suite, by_task = _suite_rows(of_shown), _task_rows(of_shown)
     passport, stopping = store.passport(), store.stopping()
     factors, outcomes = store.factors(), outcomes_frame(store)
     suites = sorted({count.suite for count in cells})
     apart = _perturbed(suites, factors, stopping)
+    plain_suites = [row for row in by_suite if row.suite not in apart]
     policies = sorted(
-        (
-            _policy_row(
-                label, specs[label], [row for row in by_suite if row.suite not in apart], by_task
-            )
-            for label in dict.fromkeys(count.policy for count in cells)
-        ),
+        (_policy_row(label, specs[label], plain_suites, by_task) for label in shown),
         key=lambda row: -1.0 if row.score.rate is None else row.score.rate,
         reverse=True,
     )
     order = [row.policy for row in policies]
-    given, took = pairing.asked_of(outcomes), efforts(store)
-    asked = given[~given.index.get_level_values("suite").isin(apart)] if apart else given
+    every, took = pairing.asked_of(outcomes), efforts(store)
+    asked = every[[label for label in every if label in shown]]
+    if apart:
+        asked = asked[~asked.index.get_level_values("suite").isin(apart)]
+    paid = thinking(store, cells, choices, every, stopping)
     configs = passport.info.get("policies", {}) if passport else {}
     conditions = condition_rows(took, {label: configs.get(label, {}) for label in order})
     wire = wire_rows(store, order, passport)
@@ -79,8 +81,9 @@ def collect(store: Store) -> Tables:
         missing=sum(count.cells for count in cells if count.outcome is None),
         suites=[suite for suite in suites if suite not in apart],
         notices=[
-            *caveats.notices(cells, given, passport, stopping),
+            *caveats.notices(cells, every, passport, stopping),
             *caveats.lacking(found),
+            *(notices(paid, shown) if paid else ()),
         ],
         policies=policies,
         by_suite=by_suite,
@@ -93,7 +96,7 @@ def collect(store: Store) -> Tables:
         learning=curves(asked, conditions, choices),
         effort=[_effort_row(label, took.get(label, Effort()), label in remote) for label in order],
         wire=wire,
-        taxonomy=taxonomy(store),
+        taxonomy=taxonomy(store, shown),
         trouble=[TroubleRow(*one[:4]) for one in troubles(store)],
         latest_trouble=_latest_trouble(store),
         faults=_fault_rows(store),
@@ -101,6 +104,7 @@ def collect(store: Store) -> Tables:
         invocations=store.invocations(),
         perturbed=apart,
         robustness=found,
+        thinking=paid,
     )
 
 

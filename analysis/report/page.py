@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,8 +18,12 @@ from analysis.report.score import Score
 from analysis.report.strips import Strip
 from analysis.report.study import MEASURES, Figure, Scored
 from analysis.report.tables import EffortRow, Tables
+from analysis.report.thinking import Thinking
+from analysis.report.thinking.drawings import draw_costs, draw_curves
+from analysis.report.thinking.layout import latency_words, layout, lost_words, told_apart
 from analysis.report.verdicts import DROP_WORDS, sentences
 from analysis.report.words import plain
+from analysis.statistics import MARGIN
 from wambench.protocols import Protocol
 
 OUTCOMES = {"success": "success", "failure": "failure", "policy_error": "policy error"}
@@ -68,6 +73,8 @@ def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
         "interval": interval,
         "number": number,
         "jpeg": _jpeg_uri,
+        "latency": latency_words,
+        "told_apart_pairs": told_apart,
         "value": plain,
     }
     style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]
@@ -90,6 +97,7 @@ def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
         ],
         equality=equality(tables.conditions),
         pareto={track: Markup(drawn) for track, drawn in _pareto(tables).items()},
+        **_thinking(tables.thinking),
         learning=Markup(learning.draw(tables.learning)) if tables.learning else "",
         stages=stages(tables.effort),
         pictures=pictures,
@@ -111,6 +119,19 @@ def _pareto(tables: Tables) -> Mapping[str, str]:
     variants = {row.found.first for row in tables.variants}
     labels = [row.policy for row in tables.policies if row.policy not in variants]
     return pareto.draw(tables.policies, tables.conditions, labels)
+
+
+def _thinking(found: Thinking | None) -> Mapping[str, Any]:
+    """What the section of that name shows; nothing where the world waited."""
+    if found is None:
+        return {}
+    return {
+        "thinking": layout(found),
+        "thinking_curves": Markup(draw_curves(found.curves)) if found.curves else "",
+        "thinking_costs": Markup(draw_costs(found.costs)) if found.costs else "",
+        "lost_ms": {(one.policy, one.rule): lost_words(one.lost) for one in found.curves},
+        "margin": MARGIN,
+    }
 
 
 def percent(rate: float | None) -> str:

@@ -18,6 +18,7 @@ from analysis.report.robustness import Robustness
 from analysis.report.score import Score
 from analysis.report.study import Study
 from analysis.report.taxonomy import Taxonomy
+from analysis.report.thinking import Thinking
 from analysis.report.variants import ChanceRow, VariantRow
 from analysis.report.wire import WireRow
 from analysis.statistics import Interval, Ranks
@@ -108,6 +109,7 @@ class Tables:
 
     Where a run has plain and perturbed suites, ``suites``, ``policies`` and all comparisons are of
     plain ones; ``perturbed`` names the others, which ``robustness`` is about.
+    Where decisions are paid for, ``thinking`` has every arm; elsewhere one stands for each policy.
     """
 
     run: str
@@ -137,3 +139,4 @@ class Tables:
     attention: Study | None = None  # beside the run, if one was named
     perturbed: Sequence[str] = ()
     robustness: Sequence[Robustness] = ()
+    thinking: Thinking | None = None  # where the world did not wait for policies

@@ -14,6 +14,7 @@ from analysis.statistics.drops import (
 )
 from analysis.statistics.equivalence import MARGIN, equivalence
 from analysis.statistics.intervals import CONFIDENCE, MIN_TASKS, Interval, clustered, wilson
+from analysis.statistics.iso_success import IsoSuccess, iso_success
 from analysis.statistics.multiple import holm
 from analysis.statistics.paired import Paired, difference_test, mcnemar, paired, task_test
 from analysis.statistics.power import (
@@ -39,6 +40,7 @@ __all__ = [
     "DropDifference",
     "Evidence",
     "Interval",
+    "IsoSuccess",
     "Kind",
     "Outcomes",
     "Paired",
@@ -57,6 +59,7 @@ __all__ = [
     "evidence",
     "highest_correlation",
     "holm",
+    "iso_success",
     "mcnemar",
     "paired",
     "ranks",

@@ -107,7 +107,7 @@ def pairs(tables: Tables, command: str) -> Sequence[Table]:
 
 
 def pair_values(one: Comparison) -> Mapping[str, Any]:
-    """Values under :data:`PAIR`, and the two labels."""
+    """Values under :data:`PAIR`, and of which two."""
     low, high = one.found.interval or (None, None)
     return {
         "policy": one.first,
