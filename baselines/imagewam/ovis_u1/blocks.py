@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from baselines.core.attention import KV, attend
+from baselines.core.attention import KV, KVCache, attend
 from baselines.core.flow import TRAIN_TIMESTEPS, timestep_embedding
 from baselines.core.rotary import rotate_pairs
+from baselines.imagewam.config import TIME_CHANNELS
 
-TIME_CHANNELS = 256
 NORM_EPS = 1e-6
 
 Rope = tuple[Tensor, Tensor]
@@ -26,6 +26,11 @@ class Earlier(NamedTuple):
 
     joint: KV
     image: KV
+
+
+def earlier(cache: KVCache | None, place: int) -> Earlier | None:
+    """What a double block reads whose softmaxes are number ``place`` and the next one."""
+    return None if cache is None else Earlier(*cache[place : place + 2])
 
 
 class Masks(NamedTuple):

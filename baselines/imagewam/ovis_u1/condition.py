@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Qwen3Config, Qwen3Model
 
+from baselines.imagewam.language import causal_mask, half_rotary_table
 from baselines.imagewam.ovis_u1.config import ConditionConfig
 from baselines.imagewam.ovis_u1.eye import Eye
-from baselines.imagewam.text import half_rotary_table
+from baselines.imagewam.packing import valid_mask
 
 
 class Condition(nn.Module):
@@ -64,11 +65,8 @@ class Condition(nn.Module):
         x = self.embed(picture, token_ids, by_minimum=by_minimum)
         size = x.shape[1]
         extra = size - token_ids.shape[1]
-        allowed = torch.ones(size, size, dtype=torch.bool, device=x.device).tril()[None, None]
-        if any(length + extra != size for length in lengths):
-            ends = torch.tensor(lengths, device=x.device)[:, None] + extra
-            valid = torch.arange(size, device=x.device)[None] < ends
-            allowed = allowed & valid[:, None, None]
+        valid = valid_mask([length + extra for length in lengths], size, x.device)
+        allowed = causal_mask(size, valid, x.device)
         config = self.config.language
         rope = half_rotary_table(size, config.head_dim, config.rope_theta, x)
         before = x

@@ -7,6 +7,8 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from baselines.imagewam.config import LIBERO_SIZES, ROBOTWIN_SIZES, WamConfig
+from baselines.imagewam.config import Options as WamOptions
 from wambench.contract import Frozen
 
 
@@ -97,7 +99,7 @@ class ConditionConfig(Frozen):
     prefix_tokens: int = Field(default=3, description="text tokens before the picture")
 
 
-class OvisU1Config(Frozen):
+class OvisU1Config(WamConfig):
     """Editor, action expert and geometry. The expert has the editor's blocks and width."""
 
     double_blocks: int = Field(default=6, ge=1)
@@ -114,16 +116,18 @@ class OvisU1Config(Frozen):
     )
     rope_theta: float = 10_000.0
 
-    action_dim: int
-    proprio_dim: int
-    horizon: int = 16
-
-    image_size: tuple[int, int] = Field(description="(height, width) of the camera mosaic")
+    action_hidden: int = Field(default=1536, description="as wide as the editor")
     text_length: int = Field(
         default=512, description="tokens of a prompt; longer ones are cut (the release: never)"
     )
-    steps: int = Field(default=10, gt=0, description="Euler steps of the action")
-    shift: float = 5.0
+    by_minimum: bool = Field(
+        default=True,
+        description="a picture without a value below 0 is taken to be in [0, 1], as released",
+    )
+    masked_goal: bool = Field(
+        default=False,
+        description="an imagined goal is masked as in training; released: text and source read it",
+    )
 
     vae: VaeConfig = VaeConfig()
     condition: ConditionConfig | None = ConditionConfig()
@@ -150,11 +154,6 @@ class OvisU1Config(Frozen):
         return self.image_size[0] // side, self.image_size[1] // side
 
     @property
-    def image_tokens(self) -> int:
-        """Tokens of one image in the editor."""
-        return math.prod(self.token_grid)
-
-    @property
     def seen_grid(self) -> tuple[int, int]:
         """Rows and columns of the picture's tokens in the language model."""
         if self.condition is None:
@@ -172,6 +171,10 @@ class OvisU1Config(Frozen):
             raise ValueError(
                 f"rope_axes {self.rope_axes} must be even and add up to head_dim {self.head_dim}"
             )
+        if self.action_hidden != self.hidden:
+            raise ValueError(
+                f"action_hidden is {self.action_hidden}, and the editor {self.hidden} wide"
+            )
         if self.hidden % self.refiner_heads:
             raise ValueError(f"{self.hidden} channels cannot be {self.refiner_heads} refiner_heads")
         if self.vae.token_channels != self.image_channels:
@@ -187,22 +190,25 @@ class OvisU1Config(Frozen):
         return self
 
 
-class Options(Frozen):
-    """What inference computes beyond need. None of these changes an action by more than 1e-5."""
+class Options(WamOptions):
+    """What inference computes beyond need. None of these changes an action by more than 1e-5.
+
+    ``pad_text`` and ``cache_text`` are false in both presets: the release pads the texts of a batch
+    to the longest of them alone, and its text features depend on the picture.
+    """
 
     language_head: bool = Field(description="run the language model's head, whose logits are lost")
-    dead_block: bool = Field(
-        description="run the last editor block beyond the keys and values that the expert reads"
-    )
 
 
-RELEASED = Options(language_head=True, dead_block=True)
-BEST_EXACT = Options(language_head=False, dead_block=False)
+RELEASED = Options(pad_text=False, cache_text=False, dead_block=True, language_head=True)
+BEST_EXACT = Options(pad_text=False, cache_text=False, dead_block=False, language_head=False)
 PRESETS = {"released": RELEASED, "best-exact": BEST_EXACT}
 
-PUBLISHED = {
-    # Two 224 px cameras side by side; 7 end-effector deltas from 8 numbers of proprioception.
-    "libero": OvisU1Config(image_size=(224, 448), action_dim=7, proprio_dim=8),
-    # Head camera 192x256 above two wrist cameras 96x128; 14 joint targets.
-    "robotwin": OvisU1Config(image_size=(288, 256), action_dim=14, proprio_dim=14),
+PUBLISHED = {"libero": OvisU1Config(**LIBERO_SIZES), "robotwin": OvisU1Config(**ROBOTWIN_SIZES)}
+
+# Counted on the built models by a test, so that a listing need not build them.
+_SHARED = {"editor": 1_127_227_408}
+PARAMETERS = {
+    "libero": {**_SHARED, "expert": 1_041_423_367, "proprio_encoder": 36_864},
+    "robotwin": {**_SHARED},
 }

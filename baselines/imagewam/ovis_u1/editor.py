@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from baselines.core.attention import KVCache
+from baselines.imagewam.config import TIME_CHANNELS
 from baselines.imagewam.ovis_u1.blocks import (
-    TIME_CHANNELS,
     DoubleBlock,
-    Earlier,
     Head,
     Masks,
     Rope,
     SingleBlock,
     VectorMlp,
+    earlier,
     time_features,
 )
 from baselines.imagewam.ovis_u1.config import OvisU1Config
 from baselines.imagewam.ovis_u1.refiner import TextRefiner
-
-
-@dataclass
-class Cache:
-    """What the editor leaves behind for the action expert.
-
-    Attributes:
-        joint: of text and image, one layer for each block, double blocks first.
-        image: of image tokens alone, one layer for each double block.
-    """
-
-    joint: KVCache = field(default_factory=list)
-    image: KVCache = field(default_factory=list)
-
-    def earlier(self, layer: int) -> Earlier:
-        """What a double block reads."""
-        return Earlier(self.joint[layer], self.image[layer])
 
 
 class Refined(NamedTuple):
@@ -84,9 +66,9 @@ class Yak(nn.Module):
         rope: Rope,
         masks: Masks,
         *,
-        past: Cache | None = None,
+        past: KVCache | None = None,
         skip_dead: bool = False,
-    ) -> tuple[Cache, Tensor]:
+    ) -> tuple[KVCache, Tensor]:
         """One pass over [text, image].
 
         Args:
@@ -99,26 +81,25 @@ class Yak(nn.Module):
             skip_dead: leave out what only the hidden states after the last block need.
 
         Returns:
-            The cache of all blocks and the image's final hidden states [B, N, hidden] (those before
-            the last block with ``skip_dead``).
+            The cache of all softmaxes in the order in which they run (in a double block that of all
+            tokens, then that of image tokens alone), and the image's final hidden states
+            [B, N, hidden] (those before the last block with ``skip_dead``).
         """
-        cache = Cache()
+        cache: KVCache = []
         image = self.img_in(image)
-        for index, double in enumerate(self.double_blocks):
-            earlier = past.earlier(index) if past is not None else None
-            text, image, left = double(text, image, vec, rope, masks, earlier)
-            cache.joint.append(left.joint)
-            cache.image.append(left.image)
+        for double in self.double_blocks:
+            text, image, left = double(text, image, vec, rope, masks, earlier(past, len(cache)))
+            cache += left
         length = text.shape[1] if text is not None else 0
         merged = torch.cat([text, image], dim=1) if text is not None else image
         singles = list(self.single_blocks)
-        for index, single in enumerate(singles):
-            if skip_dead and index == len(singles) - 1:
-                cache.joint.append(single.keys_values(merged, vec, rope))
-                break
-            before = past.joint[len(cache.joint)] if past is not None else None
+        skip_dead = skip_dead and bool(singles)
+        for single in singles[:-1] if skip_dead else singles:
+            before = past[len(cache)] if past is not None else None
             merged, own = single(merged, vec, rope, masks.joint, before)
-            cache.joint.append(own)
+            cache.append(own)
+        if skip_dead:
+            cache.append(singles[-1].keys_values(merged, vec, rope))
         return cache, merged[:, length:]
 
     def predict(self, hidden: Tensor, vec: Tensor) -> Tensor:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from baselines.core.attention import KVCache
+from baselines.imagewam.config import TIME_CHANNELS
 from baselines.imagewam.ovis_u1.blocks import (
-    TIME_CHANNELS,
     DoubleBlock,
     Head,
     Masks,
     SingleBlock,
     VectorMlp,
+    earlier,
     time_features,
 )
 from baselines.imagewam.ovis_u1.config import OvisU1Config
-from baselines.imagewam.ovis_u1.editor import Cache
 from baselines.imagewam.ovis_u1.packing import action_positions, rope_of
 
 
@@ -35,13 +36,13 @@ class ActionExpert(nn.Module):
         self.single_blocks = nn.ModuleList(SingleBlock(*sizes) for _ in range(config.single_blocks))
         self.head = Head(config.hidden, config.action_dim)
 
-    def forward(self, action: Tensor, t: Tensor, cache: Cache, masks: Masks) -> Tensor:
+    def forward(self, action: Tensor, t: Tensor, cache: KVCache, masks: Masks) -> Tensor:
         """Velocity (noise - action).
 
         Args:
             action: noisy actions [B, H, action_dim].
             t: [B] timesteps in 0..1, in the model's dtype.
-            cache: the editor's, P tokens of text and image, N of the image.
+            cache: the editor's, P tokens of text and image or N of the image alone.
             masks: bool [B, 1, 1, P + H] and [B, 1, 1, N + H]; None: all may be read.
 
         Returns:
@@ -50,10 +51,10 @@ class ActionExpert(nn.Module):
         rope = rope_of(action_positions(action.shape[1], action.device), *self.rope)
         vec = self.time_in(time_features(t))
         x = self.action_encoder(action)
-        for index, double in enumerate(self.double_blocks):
-            _, x, _ = double(None, x, vec, rope, masks, cache.earlier(index))
-        for single, past in zip(
-            self.single_blocks, cache.joint[len(self.double_blocks) :], strict=True
-        ):
+        place = 0
+        for double in self.double_blocks:
+            _, x, _ = double(None, x, vec, rope, masks, earlier(cache, place))
+            place += 2
+        for single, past in zip(self.single_blocks, cache[place:], strict=True):
             x, _ = single(x, vec, rope, masks.joint, past)
         return self.head(x, vec)
