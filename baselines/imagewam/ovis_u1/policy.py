@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -90,6 +91,22 @@ class OvisU1Policy(ImageWAMPolicy):
         assert options.checkpoint and options.vae and options.text_encoder
         fill_model(model, options.checkpoint, options.vae, options.text_encoder, dtype)
 
+    def state(self, inputs: Inputs) -> State:
+        """A batch for the stages, with noise for the latents that the autoencoder samples.
+
+        The released code draws it from a generator that its evaluation seeds once, so that a
+        decision depends on how many came before. Here it is the cell's own, at every decision.
+        """
+        from baselines.core.inputs import batch_noise
+
+        config, state = self.card.architecture, super().state(inputs)
+        rows, columns = config.token_grid
+        shape = (config.vae.latent_channels, 2 * rows, 2 * columns)
+        seeds = [seed + 1 for seed in inputs.cell_seeds]  # not what the action may start from
+        noise = batch_noise(seeds, shape, inputs.noise.device)
+        state.latent_noise = noise.to(inputs.proprio.dtype)
+        return state
+
     def flops(self, text_tokens: int) -> Sequence[int]:
         """See :func:`baselines.imagewam.ovis_u1.cost.flops`."""
         steps = self.options.imagine_steps
@@ -101,8 +118,16 @@ class OvisU1Policy(ImageWAMPolicy):
         if self.options.text_encoder is None:
             vocabulary = config.condition.language.vocabulary
             return StandIn(vocabulary, PROMPT_TOKENS, config.text_length)
-        tokenize = released(self.options.text_encoder, config.text_length, _turn, chat=False)
-        return tokenize
+        return released(self.options.text_encoder, config.text_length, _turn, chat=False)
+
+    def attention(self, view: View, words: Callable[[str], Sequence[str]]) -> Attention:
+        """The expert's, with the second softmax of double blocks."""
+        from baselines.imagewam.ovis_u1.reading import PARTS
+        from baselines.imagewam.reading import attention
+
+        config = self.card.architecture
+        found = attention(config, view, words, self.watch, heads=config.heads, parts=PARTS)
+        return dataclasses.replace(found, depths={"image": config.double_blocks})
 
 
 def _turn(instruction: str) -> str:
