@@ -34,7 +34,7 @@ _WAN_HOLDS = "mot.mixtures.video.patch_embedding.weight"
 FAMILIES = {
     family.name: family
     for family in (
-        Family("imagewam-flux2", "baselines.imagewam.replay", _FLUX2, _FLUX2_HOLDS),
+        Family("imagewam-flux2", "baselines.imagewam.flux2.replay", _FLUX2, _FLUX2_HOLDS),
         Family("fastwam-plain", "baselines.videowam.replay", _WAN, _WAN_HOLDS, "uncond"),
         Family("fastwam-joint", "baselines.videowam.replay", _WAN, _WAN_HOLDS, "joint"),
         Family("fastwam-idm", "baselines.videowam.replay", _WAN, _WAN_HOLDS, "idm"),

@@ -18,12 +18,12 @@ from baselines.core.checkpoints.mapping import to_file
 from baselines.core.checkpoints.writing import write_released, write_safetensors
 from baselines.core.policy import Card, LearnedPolicy
 from baselines.core.robots import LIBERO, LIBERO_OFT, LIBERO_OPENPI
-from baselines.imagewam.config import ImageWAMConfig, TextConfig
-from baselines.imagewam.config import VaeConfig as Flux2Vae
-from baselines.imagewam.layout import layout as imagewam_layout
-from baselines.imagewam.model import ImageWAM
-from baselines.imagewam.policy import ImageWAMOptions, ImageWAMPolicy
-from baselines.imagewam.vae_layout import vae_layout
+from baselines.imagewam.flux2.config import Flux2Config, TextConfig
+from baselines.imagewam.flux2.config import VaeConfig as Flux2Vae
+from baselines.imagewam.flux2.layout import layout as imagewam_layout
+from baselines.imagewam.flux2.model import Flux2WAM
+from baselines.imagewam.flux2.policy import Flux2Options, Flux2Policy
+from baselines.imagewam.flux2.vae_layout import vae_layout
 from baselines.videowam.config import FastWamConfig, TextEncoderConfig
 from baselines.videowam.config import VaeConfig as WanVae
 from baselines.videowam.layout import layout as fastwam_layout
@@ -55,7 +55,7 @@ WORDS = [
     "stove",
 ]
 SIDE = 28  # pixels of a camera's image; OFT and pi0 cut it into 14-pixel patches
-IMAGEWAM = ImageWAMConfig(
+IMAGEWAM = Flux2Config(
     double_blocks=1, single_blocks=2, heads=2, head_dim=16, rope_axes=(4, 4, 4, 4),
     image_channels=16, text_features=24, action_hidden=24, action_dim=7, proprio_dim=8, horizon=6,
     image_size=(32, 64), text_length=40, steps=3,
@@ -136,7 +136,7 @@ def _card(name: str, architecture: Any, package: str, side: int, robot: Any = LI
 
 
 def _imagewam(folder: Path) -> Release:
-    model = randomised(ImageWAM(IMAGEWAM), seed=1)
+    model = randomised(Flux2WAM(IMAGEWAM), seed=1)
     _released(folder, model.trained(), imagewam_layout(IMAGEWAM))
     vae = to_file(model.image_encoder.state_dict(), vae_layout(IMAGEWAM.vae, ours="vae."))
     write_safetensors(folder / "ae.safetensors", vae, {})
@@ -144,7 +144,7 @@ def _imagewam(folder: Path) -> Release:
     options = {"checkpoint": folder / "model.pt", "vae": folder / "ae.safetensors",
                "text_encoder": folder / "qwen3"}  # fmt: skip
     card = _card("imagewam-4b", IMAGEWAM, "baselines.imagewam", 32)
-    return Release(card, ImageWAMPolicy, ImageWAMOptions, options, model)
+    return Release(card, Flux2Policy, Flux2Options, options, model)
 
 
 def _fastwam(folder: Path) -> Release:

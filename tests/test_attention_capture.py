@@ -23,7 +23,7 @@ from analysis.attention.reduce import Captured, Reduction, Sizes, bins, fitting
 from baselines.core import attention as core
 from baselines.core.labels import ACTION, OTHER, PROPRIO, Labels
 from baselines.core.robots import LIBERO, ROBOTWIN, ROBOTWIN_LARGE, Robot, resized
-from baselines.imagewam.reading import calls as imagewam_calls
+from baselines.imagewam.flux2.reading import calls as imagewam_calls
 from baselines.nano.vocabulary import Vocabulary
 from baselines.videowam.reading import calls as fastwam_calls
 from baselines.vla.oft.reading import calls as oft_calls

@@ -16,10 +16,10 @@ from baselines.core.inputs import Inputs
 from baselines.core.options import RunOptions
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO, LIBERO_OFT, LIBERO_OPENPI
-from baselines.imagewam import config as imagewam
-from baselines.imagewam import cost as imagewam_cost
-from baselines.imagewam import vae_cost as flux_vae
-from baselines.imagewam.policy import ImageWAMOptions, ImageWAMPolicy
+from baselines.imagewam.flux2 import config as imagewam
+from baselines.imagewam.flux2 import cost as imagewam_cost
+from baselines.imagewam.flux2 import vae_cost as flux_vae
+from baselines.imagewam.flux2.policy import Flux2Options, Flux2Policy
 from baselines.nano.config import NANO
 from baselines.videowam import config as videowam
 from baselines.videowam import cost as videowam_cost
@@ -125,7 +125,7 @@ def check_all(policy: LearnedPolicy, base: Any, other: Any) -> None:
 
 
 def test_every_saving_of_imagewam() -> None:
-    policy = tiny(ImageWAMPolicy, ImageWAMOptions(imagine_steps=1, steps=1), IMAGEWAM)
+    policy = tiny(Flux2Policy, Flux2Options(imagine_steps=1, steps=1), IMAGEWAM)
     check_all(policy, imagewam.BEST_EXACT, imagewam.RELEASED)
 
 
@@ -161,7 +161,7 @@ def test_every_saving_of_oft() -> None:
 @pytest.mark.parametrize("preset", ["released", "best-exact"])
 def test_sizes_change_the_closed_form(mode: str | None, sizes: dict[str, Any], preset: str) -> None:
     if mode is None:
-        policy = tiny(ImageWAMPolicy, ImageWAMOptions(preset=preset, **sizes), IMAGEWAM)
+        policy = tiny(Flux2Policy, Flux2Options(preset=preset, **sizes), IMAGEWAM)
     else:
         policy = tiny(FastWamPolicy, FastWamOptions(preset=preset, **sizes), FASTWAM, mode)
     check(policy)

@@ -15,7 +15,7 @@ from baselines.core.checkpoints.hashing import missing
 from baselines.core.checkpoints.writing import write_safetensors
 from baselines.core.robots import LIBERO, opening_to_libero, relative_to_state
 from baselines.core.source import ASIDE, source_hash
-from baselines.imagewam.loading import fill_editor
+from baselines.imagewam.flux2.loading import fill_editor
 from baselines.nano.config import NANO
 from baselines.videowam.loading import fill_video
 from tests.conftest import CommandLine

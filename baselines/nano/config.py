@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from baselines.imagewam.config import ImageWAMConfig
+from baselines.imagewam.flux2.config import Flux2Config
 from baselines.videowam.config import FastWamConfig, Mode
 from baselines.vla.oft.config import LanguageConfig, OFTConfig, TowerConfig
 from baselines.vla.pi0.config import Pi0Config, Vision
@@ -44,7 +44,7 @@ class NanoConfig(Frozen):
     name: str
     about: str
     kind: Kind
-    architecture: ImageWAMConfig | FastWamConfig | Pi0Config | OFTConfig
+    architecture: Flux2Config | FastWamConfig | Pi0Config | OFTConfig
     future: int
     parameters: Mapping[str, int]
     mode: Mode | None = None
@@ -59,7 +59,7 @@ _WAM = {
     "steps": STEPS,
     "action_hidden": 64,
 }
-IMAGEWAM = ImageWAMConfig(
+IMAGEWAM = Flux2Config(
     double_blocks=1,
     single_blocks=3,
     mlp_ratio=3.25,

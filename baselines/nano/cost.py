@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from baselines.core.cost import linear
-from baselines.imagewam import config as imagewam
-from baselines.imagewam import cost as imagewam_cost
+from baselines.imagewam.flux2 import config as imagewam
+from baselines.imagewam.flux2 import cost as imagewam_cost
 from baselines.nano.config import LATENT_CHANNELS, PATCH, NanoConfig, architecture_of
 from baselines.nano.vocabulary import words_of
 from baselines.videowam import config as videowam

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from baselines.core.attention import tensors
 from baselines.core.inputs import batch_noise
 from baselines.core.labels import View, Watch
-from baselines.imagewam.config import BEST_EXACT
+from baselines.imagewam.flux2.config import BEST_EXACT
+from baselines.imagewam.flux2.loss import loss
+from baselines.imagewam.flux2.model import Flux2WAM
 from baselines.imagewam.inference import program
-from baselines.imagewam.loss import Batch, Draws, loss
-from baselines.imagewam.model import ImageWAM, State
+from baselines.imagewam.loss import Batch, Draws
+from baselines.imagewam.model import State
 from baselines.imagewam.reading import attention
 from baselines.nano.codec import PatchCodec
 from baselines.nano.config import (
@@ -35,7 +37,7 @@ class NanoImageWAM(NanoModel):
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__(config)
-        self.wam = ImageWAM(architecture_of(config))
+        self.wam = Flux2WAM(architecture_of(config))
         self.words = nn.Embedding(WORDS, self.wam.config.text_features)
         self.codec = PatchCodec(PATCH, LATENT_CHANNELS)
 
@@ -83,7 +85,8 @@ class NanoImageWAM(NanoModel):
         self, view: View, words: Callable[[str], Sequence[str]], watch: Watch
     ) -> Attention:
         """The family's."""
-        return attention(self.wam.config, view, words, watch)
+        config = self.wam.config
+        return attention(config, view, words, watch, heads=config.heads)
 
     def cache(self, state: Any) -> Sequence[Tensor]:
         """The editor's."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from baselines.core.cost import attention, convolution, linear
-from baselines.imagewam.config import VaeConfig
+from baselines.imagewam.flux2.config import VaeConfig
 
 COLOURS = 3
 

@@ -8,7 +8,7 @@ import torch
 from diffusers.models.autoencoders.autoencoder_kl_flux2 import AutoencoderKLFlux2
 from torch import Tensor, nn
 
-from baselines.imagewam.config import VaeConfig
+from baselines.imagewam.flux2.config import VaeConfig
 
 
 class ImageTokens(nn.Module):

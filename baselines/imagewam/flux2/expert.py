@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from baselines.core.attention import KV, KVCache, attend
 from baselines.core.flow import TRAIN_TIMESTEPS, timestep_embedding
 from baselines.core.rotary import rotary_table, rotate_pairs
-from baselines.imagewam.config import ImageWAMConfig
-from baselines.imagewam.editor import NORM_EPS, TIME_CHANNELS, Rope, head_norm
+from baselines.imagewam.config import TIME_CHANNELS
+from baselines.imagewam.flux2.config import Flux2Config
+from baselines.imagewam.flux2.editor import NORM_EPS, Rope, head_norm
 
 Chunks = tuple[Tensor, ...]
 ACTION_AXIS_0 = 2.0  # the first position of action tokens; 10 is the source image, 0 the target
@@ -135,7 +136,7 @@ class _Head(nn.Module):
 class ActionExpert(nn.Module):
     """Predicts the velocity of an action chunk from the editor's cache."""
 
-    def __init__(self, config: ImageWAMConfig) -> None:
+    def __init__(self, config: Flux2Config) -> None:
         super().__init__()
         hidden = config.action_hidden
         sizes = (hidden, config.heads, config.head_dim, int(hidden * config.action_mlp_ratio))

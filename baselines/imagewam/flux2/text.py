@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Qwen3Config, Qwen3Model
 
-from baselines.imagewam.config import TextConfig
+from baselines.imagewam.flux2.config import TextConfig
+from baselines.imagewam.language import causal_mask, half_rotary_table
 
 ROPE_THETA = 1e6
 
@@ -49,9 +50,7 @@ class TextFeatures(nn.Module):
             [B, L, features]. Attention is causal, so padding never changes a valid token's.
         """
         length = ids.shape[1]
-        allowed = torch.ones(length, length, dtype=torch.bool, device=ids.device).tril()[None, None]
-        if mask is not None:
-            allowed = allowed & mask[:, None, None]
+        allowed = causal_mask(length, mask, ids.device)
         x = self.model.embed_tokens(ids)
         rope = half_rotary_table(length, self.config.head_dim, ROPE_THETA, x)
         states = [x]
@@ -63,14 +62,3 @@ class TextFeatures(nn.Module):
             head = self.model.embed_tokens if self.lm_head is None else self.lm_head
             F.linear(self.model.norm(x), head.weight)  # logits that nobody reads
         return torch.cat([states[index] for index in self.config.read_layers], dim=-1)
-
-
-def half_rotary_table(length: int, dim: int, theta: float, like: Tensor) -> tuple[Tensor, Tensor]:
-    """Cosines and sines [1, L, dim] of positions 0.., as transformers' layers take them.
-
-    Channel i turns with channel i + dim / 2; angles in float32, result in the dtype of ``like``.
-    """
-    position = torch.arange(length, device=like.device, dtype=torch.float32)
-    exponent = torch.arange(0, dim, 2, device=like.device, dtype=torch.float32) / dim
-    angles = (position[:, None] * (1.0 / theta**exponent)).repeat(1, 2)[None]
-    return angles.cos().to(like.dtype), angles.sin().to(like.dtype)

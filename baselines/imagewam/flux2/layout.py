@@ -1,11 +1,11 @@
-"""The released ImageWAM checkpoint: names of the BFL code against those of diffusers."""
+"""The released ImageWAM on FLUX.2: names of the BFL code against those of diffusers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from baselines.core.checkpoints.layout import Entry, Layout
-from baselines.imagewam.config import ImageWAMConfig
+from baselines.imagewam.flux2.config import Flux2Config
 
 _TOP = {
     "img_in": "x_embedder",
@@ -43,7 +43,7 @@ _SINGLE = {
 }
 
 
-def layout(config: ImageWAMConfig) -> Layout:
+def layout(config: Flux2Config) -> Layout:
     """``model.pt``: every block of the editor twice, the expert, the proprioception encoder."""
     video = "mot.mixtures.video."
     editor = tuple(editor_layout(config, video + "transformer."))
@@ -57,7 +57,7 @@ def layout(config: ImageWAMConfig) -> Layout:
     return editor + aliases + expert + proprio
 
 
-def editor_layout(config: ImageWAMConfig, prefix: str) -> Iterator[Entry]:
+def editor_layout(config: Flux2Config, prefix: str) -> Iterator[Entry]:
     """The FLUX.2 transformer as Black Forest Labs name it, below ``prefix``."""
     for file, model in _TOP.items():
         yield Entry(f"{prefix}{file}.weight", (f"editor.{model}.weight",))
@@ -78,7 +78,7 @@ def editor_layout(config: ImageWAMConfig, prefix: str) -> Iterator[Entry]:
                 )
 
 
-def _expert(config: ImageWAMConfig) -> Iterator[str]:
+def _expert(config: Flux2Config) -> Iterator[str]:
     """Names of the expert's tensors, ours and the file's alike."""
     yield from ("action_encoder.weight", "action_encoder.bias")
     yield from ("time_in.in_layer.weight", "time_in.out_layer.weight")

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 from baselines.core.attention import KV, KVCache, attend
 from baselines.core.flow import TRAIN_TIMESTEPS, timestep_embedding
 from baselines.core.rotary import rotary_table, rotate_pairs
-from baselines.imagewam.config import ImageWAMConfig
+from baselines.imagewam.config import TIME_CHANNELS
+from baselines.imagewam.flux2.config import Flux2Config
 
 Rope = tuple[Tensor, Tensor]
-TIME_CHANNELS = 256
 NORM_EPS = 1e-6
 
 
-def make_editor(config: ImageWAMConfig) -> Flux2Transformer2DModel:
+def make_editor(config: Flux2Config) -> Flux2Transformer2DModel:
     """Build the editor with our attention processors."""
     editor = Flux2Transformer2DModel(
         in_channels=config.image_channels,

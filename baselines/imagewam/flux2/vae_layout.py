@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from baselines.core.checkpoints.layout import Entry, Layout
-from baselines.imagewam.config import VaeConfig
+from baselines.imagewam.flux2.config import VaeConfig
 
 _PAIR = ("weight", "bias")
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from baselines.core.cost import attention, gated_mlp, keys_values, language_block, linear, mlp
-from baselines.imagewam import vae_cost
-from baselines.imagewam.config import ImageWAMConfig, Options, TextConfig
-
-TIME_CHANNELS = 256  # sinusoids of a timestep
+from baselines.imagewam.config import TIME_CHANNELS
+from baselines.imagewam.flux2 import vae_cost
+from baselines.imagewam.flux2.config import Flux2Config, Options, TextConfig
 
 
 def flops(
-    config: ImageWAMConfig, options: Options, text_tokens: int, imagine_steps: int = 0
+    config: Flux2Config, options: Options, text_tokens: int, imagine_steps: int = 0
 ) -> Sequence[int]:
     """One integer per step of :func:`baselines.imagewam.inference.program`, for one sample.
 
@@ -55,7 +54,7 @@ def text(config: TextConfig, tokens: int, *, all_layers: bool) -> int:
     return config.layers * block + linear(tokens, config.hidden, config.vocabulary)
 
 
-def editor(config: ImageWAMConfig, context: int, image: int, *, skip_dead: bool = False) -> int:
+def editor(config: Flux2Config, context: int, image: int, *, skip_dead: bool = False) -> int:
     """The editor's blocks over ``context`` and ``image`` tokens, without its head.
 
     ``skip_dead``: of the last block the keys and values alone, if it is a single block.
@@ -77,13 +76,13 @@ def editor(config: ImageWAMConfig, context: int, image: int, *, skip_dead: bool 
     return total + config.double_blocks * double + singles * single
 
 
-def editor_head(config: ImageWAMConfig, image: int) -> int:
+def editor_head(config: Flux2Config, image: int) -> int:
     """The editor's last modulation and projection, which only an imagined image runs."""
     width = config.hidden
     return linear(1, width, 2 * width) + linear(image, width, config.image_channels)
 
 
-def expert(config: ImageWAMConfig, cached: int) -> int:
+def expert(config: Flux2Config, cached: int) -> int:
     """One flow step of the action over so many cached tokens."""
     width, wide, tokens = config.action_hidden, config.hidden, config.horizon
     hidden = int(width * config.action_mlp_ratio)
