@@ -27,14 +27,17 @@ class Family:
         return import_module(self.module)
 
 
-_FLUX2 = frozenset({"double", "single", "axes"})
-_FLUX2_HOLDS = "mot.mixtures.video.transformer.img_in.weight"
+_FLUX2 = frozenset({"double", "single", "axes", "z_channels"})
+_FLUX2_HOLDS = "mot.mixtures.video.transformer.txt_in.weight"
+_OVIS_U1 = frozenset({"double", "single", "axes", "vae_groups"})
+_OVIS_U1_HOLDS = "mot.mixtures.video.transformer.txt_in.cls_token"
 _WAN = frozenset({"layers", "latent_ch", "video_ffn"})
 _WAN_HOLDS = "mot.mixtures.video.patch_embedding.weight"
 FAMILIES = {
     family.name: family
     for family in (
         Family("imagewam-flux2", "baselines.imagewam.flux2.replay", _FLUX2, _FLUX2_HOLDS),
+        Family("imagewam-ovis-u1", "baselines.imagewam.ovis_u1.replay", _OVIS_U1, _OVIS_U1_HOLDS),
         Family("fastwam-plain", "baselines.videowam.replay", _WAN, _WAN_HOLDS, "uncond"),
         Family("fastwam-joint", "baselines.videowam.replay", _WAN, _WAN_HOLDS, "joint"),
         Family("fastwam-idm", "baselines.videowam.replay", _WAN, _WAN_HOLDS, "idm"),

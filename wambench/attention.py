@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 TokenKind = Literal["text", "image", "picture", "imagined", "proprio", "action", "other"]
-"""``picture``: what a language model made of the cameras before the policy's own image tokens, which
-it has beside it; no cell of a :class:`Grid`. ``action``: the action tokens themselves. ``other``:
+"""``picture``: what a language model made of the cameras, where a policy has image tokens of its own
+beside it; no cell of a :class:`Grid`. ``action``: the action tokens themselves. ``other``:
 what holds nothing of the observation (a begin or stop mark, marks of a chat, padding, an absent
 camera)."""
 

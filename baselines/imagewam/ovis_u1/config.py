@@ -163,7 +163,8 @@ class OvisU1Config(WamConfig):
 
     def context_tokens(self, text_tokens: int) -> int:
         """Tokens of the language model: text, picture, and a mark on either side of it."""
-        return text_tokens + math.prod(self.seen_grid) + 2
+        picture = math.prod(self.seen_grid) + 2 if self.condition else 0
+        return text_tokens + picture
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from baselines.core.cost import attention, gated_mlp, keys_values, language_block, linear, mlp
+from baselines.imagewam import vae_cost
 from baselines.imagewam.config import TIME_CHANNELS
-from baselines.imagewam.ovis_u1 import vae_cost
 from baselines.imagewam.ovis_u1.config import EyeConfig, LanguageConfig, Options, OvisU1Config
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -99,7 +99,8 @@ class Yak(nn.Module):
             merged, own = single(merged, vec, rope, masks.joint, before)
             cache.append(own)
         if skip_dead:
-            cache.append(singles[-1].keys_values(merged, vec, rope))
+            last: Any = singles[-1]
+            cache.append(last.keys_values(merged, vec, rope))
         return cache, merged[:, length:]
 
     def predict(self, hidden: Tensor, vec: Tensor) -> Tensor:

@@ -108,6 +108,11 @@ class Backbone(nn.Module):
         self.preprocessor = _Preprocessor(config)
         self.trunk = _Trunk(config)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return self.preprocessor.pos_embed.dtype
+
     def forward(self, patches: Tensor, rows: int, columns: int) -> Tensor:
         """Features of a picture.
 
@@ -136,9 +141,7 @@ class Eye(nn.Module):
         self.config = config
         named = config.words - config.marks
         self.backbone = Backbone(config)
-        self.head = nn.Sequential(
-            nn.Linear(config.merged, named, bias=False), nn.LayerNorm(named)
-        )
+        self.head = nn.Sequential(nn.Linear(config.merged, named, bias=False), nn.LayerNorm(named))
 
     def forward(self, picture: Tensor) -> Tensor:
         """Words of a picture [B, 3, H, W], float32 in [0, 1].
@@ -147,7 +150,7 @@ class Eye(nn.Module):
             [B, N, words], in the model's dtype; the last ones, which the head cannot name, are 0.
         """
         patches, rows, columns = patches_of(picture, self.config)
-        features = self.backbone(patches.to(self.head[0].weight.dtype), rows, columns)
+        features = self.backbone(patches.to(self.backbone.dtype), rows, columns)
         words = self.head(features).float().softmax(dim=-1).to(features.dtype)
         return F.pad(words, (0, self.config.marks))
 
@@ -178,7 +181,7 @@ def grouped(x: Tensor) -> Tensor:
 
 
 def patch_angles(rows: int, columns: int, head_dim: int, device: torch.device) -> Tensor:
-    """Angles [N, head_dim / 2] of the patches in their order: half for the row, half for the column.
+    """Angles [N, head_dim / 2] of the patches in their order: half for the row, half for columns.
 
     float32, as released; ``position * 10000 ** (-2 i / (head_dim / 2))``.
     """

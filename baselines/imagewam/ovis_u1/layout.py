@@ -32,9 +32,7 @@ def layout(config: OvisU1Config) -> Layout:
 
 def _below(module: nn.Module, ours: str, theirs: str) -> Layout:
     """A module's tensors: below ``ours`` in the model, below ``theirs`` in the file."""
-    return tuple(
-        Entry(theirs + entry.file, (ours + entry.file,)) for entry in identity(module)
-    )
+    return tuple(Entry(theirs + entry.file, (ours + entry.file,)) for entry in identity(module))
 
 
 def condition_layout(encoder: nn.Module, parts: Mapping[str, str]) -> Layout:

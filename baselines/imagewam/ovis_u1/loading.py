@@ -35,4 +35,5 @@ def fill_model(
     if model.text_encoder is not None:
         file = read_checkpoint(text_encoder)
         unused = [key for key in file.tensors if key.startswith(_GENERATOR) or key == _HEAD]
-        fill_from(model.text_encoder, file.without(*unused), condition_layout(model.text_encoder, _PARTS), dtype)
+        names = condition_layout(model.text_encoder, _PARTS)
+        fill_from(model.text_encoder, file.without(*unused), names, dtype)

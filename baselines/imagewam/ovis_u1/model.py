@@ -19,7 +19,6 @@ from baselines.imagewam.ovis_u1.expert import ActionExpert
 from baselines.imagewam.ovis_u1.packing import (
     SOURCE_AXIS_0,
     TARGET_AXIS_0,
-    editing_mask,
     image_positions,
     pack_context,
     rope_of,
@@ -28,7 +27,7 @@ from baselines.imagewam.ovis_u1.packing import (
 )
 from baselines.imagewam.ovis_u1.reading import calls
 from baselines.imagewam.ovis_u1.vae import ImageTokens
-from baselines.imagewam.packing import readable
+from baselines.imagewam.packing import editing_mask, readable
 
 
 class OvisU1WAM(ImageWAM):

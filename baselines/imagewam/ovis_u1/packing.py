@@ -1,4 +1,4 @@
-"""Where every token of Ovis-U1 stands: three axes, text without an order, masks."""
+"""Where every token of Ovis-U1 stands: three axes, text without an order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from torch import Tensor
 
 from baselines.core.rotary import rotary_table
 from baselines.imagewam.ovis_u1.blocks import Rope
-from baselines.imagewam.packing import readable
 
 TARGET_AXIS_0 = 0.0  # first position of the goal image
 SOURCE_AXIS_0 = 1.0  # first position of the current image
@@ -33,25 +32,6 @@ def valid_context(lengths: Sequence[int], size: int, device: torch.device) -> Te
         return None
     place = torch.arange(size, device=device)[None]
     return (place < torch.tensor(lengths, device=device)[:, None]) | (place == size - 1)
-
-
-def editing_mask(context: Tensor | None, source: int, target: int, like: Tensor) -> Tensor:
-    """Mask of [context, source, target]: only the target's rows may read the target.
-
-    Args:
-        context: valid context tokens [B, L], or None with ``like`` giving L.
-        source: image tokens of the current image.
-        target: image tokens of the goal image.
-        like: the packed context [B, L, D].
-
-    Returns:
-        bool [B or 1, 1, L + source + target, L + source + target].
-    """
-    prefix = like.shape[1] + source
-    rows = torch.arange(prefix + target, device=like.device) >= prefix
-    allowed = rows[:, None] | ~rows[None]
-    keys = readable(context, source + target)
-    return allowed[None, None] if keys is None else allowed & keys
 
 
 def text_positions(length: int, device: torch.device) -> Tensor:

@@ -150,9 +150,7 @@ def _make(name: str, place: str, about: str, /, **options: Any) -> OvisU1Policy:
 
 
 _EDITS = "one prefill of an image editor; the action expert reads its cache"
-imagewam_ovis_u1 = partial(
-    _make, "imagewam-ovis-u1", "libero", f"Ovis-U1 on LIBERO: {_EDITS}"
-)
+imagewam_ovis_u1 = partial(_make, "imagewam-ovis-u1", "libero", f"Ovis-U1 on LIBERO: {_EDITS}")
 imagewam_ovis_u1_robotwin = partial(
     _make, "imagewam-ovis-u1-robotwin", "robotwin", f"Ovis-U1 on RoboTwin: {_EDITS}"
 )

@@ -28,9 +28,10 @@ def calls(config: OvisU1Config, text_tokens: int, labels: Labels) -> Sequence[Ca
         labels: of the observation.
     """
     picture = config.context_tokens(0)
-    text = labels.text(text_tokens - picture)
-    before = config.condition.prefix_tokens if config.condition else 0
-    told = [*text[:before], OTHER, *[SEEN] * (picture - 2), OTHER, *text[before:]]
+    told = labels.text(text_tokens - picture)
+    if config.condition:
+        at = config.condition.prefix_tokens
+        told[at:at] = [OTHER, *[SEEN] * (picture - 2), OTHER]
     actions = [ACTION] * config.horizon
     image, asking = labels.image(), range(config.horizon)
     everything = [*told, PROPRIO, *image, *actions]

@@ -44,7 +44,8 @@ class _Block(nn.Module):
     def forward(self, x: Tensor, c: Tensor, mask: Tensor | None) -> Tensor:
         gate, mlp_gate = self.adaLN_modulation(c)[:, None].chunk(2, dim=-1)
         qkv = self.self_attn_qkv(self.norm1(x)).unflatten(-1, (3, self.heads, -1))
-        out = attend(*qkv.unbind(dim=2), mask=mask).flatten(2)
+        q, k, v = qkv.unbind(dim=2)
+        out = attend(q, k, v, mask=mask).flatten(2)
         x = x + gate * self.self_attn_proj(out)
         return x + mlp_gate * self.mlp(self.norm2(x))
 

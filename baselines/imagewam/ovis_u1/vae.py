@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
@@ -16,7 +18,7 @@ class ImageTokens(nn.Module):
         super().__init__()
         count = len(config.channels)
         self.scale = config.scale
-        self.vae = AutoencoderKL(
+        self.vae: Any = AutoencoderKL(
             down_block_types=("DownEncoderBlock2D",) * count,
             up_block_types=("UpDecoderBlock2D",) * count,
             block_out_channels=config.channels,

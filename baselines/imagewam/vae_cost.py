@@ -1,16 +1,32 @@
-"""FLOPs of FLUX.2's autoencoder (diffusers' ``AutoencoderKLFlux2``)."""
+"""FLOPs of an autoencoder of diffusers (``AutoencoderKL`` and FLUX.2's), quant convolutions too."""
 
 from __future__ import annotations
 
 import itertools
+from typing import Protocol
 
 from baselines.core.cost import attention, convolution, linear
-from baselines.imagewam.flux2.config import VaeConfig
 
 COLOURS = 3
 
 
-def encode(config: VaeConfig, image_size: tuple[int, int]) -> int:
+class Vae(Protocol):
+    """What of an autoencoder's configuration its cost depends on."""
+
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of every level, from fine to coarse."""
+
+    @property
+    def layers_per_block(self) -> int:
+        """Residual blocks of a level of the encoder; the decoder has one more."""
+
+    @property
+    def latent_channels(self) -> int:
+        """Of a latent, not of a token."""
+
+
+def encode(config: Vae, image_size: tuple[int, int]) -> int:
     """From an image (height, width) to the moments of its latents."""
     pixels, channels = image_size[0] * image_size[1], config.channels
     total = convolution(pixels, COLOURS, channels[0], 9)
@@ -25,7 +41,7 @@ def encode(config: VaeConfig, image_size: tuple[int, int]) -> int:
     return total + convolution(pixels, moments, moments, 1)
 
 
-def decode(config: VaeConfig, image_size: tuple[int, int]) -> int:
+def decode(config: Vae, image_size: tuple[int, int]) -> int:
     """From latents to an image (height, width)."""
     channels = config.channels[::-1]
     latents = config.latent_channels
