@@ -149,7 +149,8 @@ def test_noise_is_the_released_seed_or_the_cells_own(tiny: Release) -> None:
     other = observation(0, TASKS[0], tiny.card.robot.image_size[0])
     object.__setattr__(other, "noise_seed", 99)
     fixed, own = loaded(tiny), loaded(tiny, noise_seed=None)
-    assert np.array_equal(fixed.act([first])[0], fixed.act([other])[0])
+    is_sampled = tiny.card.name == "imagewam-ovis-u1"  # the latents are, from the cell's own noise
+    assert np.array_equal(fixed.act([first])[0], fixed.act([other])[0]) != is_sampled
     is_regression = tiny.card.name == "openvla-oft"  # which draws none
     assert np.array_equal(own.act([first])[0], own.act([other])[0]) == is_regression
 

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 TokenKind = Literal["text", "image", "picture", "imagined", "proprio", "action", "other"]
-"""``picture``: what a language model made of the cameras, where a policy has image tokens of its own
-beside it; no cell of a :class:`Grid`. ``action``: the action tokens themselves. ``other``:
-what holds nothing of the observation (a begin or stop mark, marks of a chat, padding, an absent
-camera)."""
+"""``picture``: what a language model made of the cameras, beside image tokens of the policy's own;
+no cell of a :class:`Grid`. ``action``: the action tokens themselves. ``other``: what holds nothing
+of the observation (a begin or stop mark, marks of a chat, padding, an absent camera)."""
 
 
 class Token(NamedTuple):

@@ -13,7 +13,7 @@ from baselines.imagewam.ovis_u1.layout import condition_layout, layout
 from baselines.imagewam.ovis_u1.model import OvisU1WAM
 
 # Names of the class that ImageWAM ships for it (third_party/ovis_u1_hf).
-_PARTS = {"visual.": "visual_tokenizer.", "llm.": "llm.model.", "vte.": "vte."}
+PARTS = {"visual.": "visual_tokenizer.", "llm.": "llm.model.", "vte.": "vte."}
 _GENERATOR = "visual_generator."  # Yak and autoencoder as Ovis-U1 was released
 _HEAD = "llm.lm_head.weight"  # repeats the embeddings
 
@@ -35,5 +35,5 @@ def fill_model(
     if model.text_encoder is not None:
         file = read_checkpoint(text_encoder)
         unused = [key for key in file.tensors if key.startswith(_GENERATOR) or key == _HEAD]
-        names = condition_layout(model.text_encoder, _PARTS)
+        names = condition_layout(model.text_encoder, PARTS)
         fill_from(model.text_encoder, file.without(*unused), names, dtype)

@@ -13,9 +13,10 @@ from pydantic import Field
 from baselines.core.card import Card, wam_variants
 from baselines.core.options import parse
 from baselines.core.robots import LIBERO, ROBOTWIN
-from baselines.core.tokens import WAM_PROMPT, StandIn, Tokenize, released
+from baselines.core.tokens import StandIn, Tokenize
 from baselines.imagewam.ovis_u1 import cost
 from baselines.imagewam.ovis_u1.config import PARAMETERS, PRESETS, PUBLISHED, Options
+from baselines.imagewam.ovis_u1.prompt import around_picture
 from baselines.imagewam.policy import ImageWAMOptions, ImageWAMPolicy
 from wambench.inference import Variant
 
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from baselines.imagewam.model import State
     from wambench.attention import Attention
 
-PREFIX, SUFFIX = "<|im_start|>user\n", "\n{}<|im_end|>\n"  # before and behind the picture
-PROMPT_TOKENS = 22  # of marks and prompt around an instruction, for the stand-in tokenizer
+PROMPT_TOKENS = 21  # of marks and prompt around an instruction, for the stand-in tokenizer
 
 
 class OvisU1Options(ImageWAMOptions):
@@ -118,7 +118,7 @@ class OvisU1Policy(ImageWAMPolicy):
         if self.options.text_encoder is None:
             vocabulary = config.condition.language.vocabulary
             return StandIn(vocabulary, PROMPT_TOKENS, config.text_length)
-        return released(self.options.text_encoder, config.text_length, _turn, chat=False)
+        return around_picture(self.options.text_encoder, config)
 
     def attention(self, view: View, words: Callable[[str], Sequence[str]]) -> Attention:
         """The expert's, with the second softmax of double blocks."""
@@ -128,10 +128,6 @@ class OvisU1Policy(ImageWAMPolicy):
         config = self.card.architecture
         found = attention(config, view, words, self.watch, heads=config.heads, parts=PARTS)
         return dataclasses.replace(found, depths={"image": config.double_blocks})
-
-
-def _turn(instruction: str) -> str:
-    return PREFIX + SUFFIX.format(WAM_PROMPT.format(instruction).strip())
 
 
 def _make(name: str, place: str, about: str, /, **options: Any) -> OvisU1Policy:
