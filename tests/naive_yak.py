@@ -9,6 +9,7 @@ names of the checkpoint, and has been held against the authors' goldens.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -39,6 +40,10 @@ def linear(w: Weights, name: str, x: Tensor) -> Tensor:
 
 def normed(x: Tensor) -> Tensor:
     return (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-6).sqrt()
+
+
+def affine(w: Weights, name: str, x: Tensor) -> Tensor:
+    return normed(x) * w[name + ".weight"] + w[name + ".bias"]
 
 
 def scaled(x: Tensor, scale: Tensor) -> Tensor:
@@ -80,7 +85,8 @@ def vector(w: Weights, name: str, x: Tensor) -> Tensor:
 
 def time(w: Weights, name: str, t: float) -> Tensor:
     rates = torch.exp(-math.log(10000) * torch.arange(128, dtype=torch.float64) / 128)
-    return vector(w, name + "time_in", torch.cat([(1000 * t * rates).cos(), (1000 * t * rates).sin()]))
+    at = 1000 * t * rates
+    return vector(w, name + "time_in", torch.cat([at.cos(), at.sin()]))
 
 
 def refined(w: Weights, context: Tensor, heads: int) -> tuple[Tensor, Tensor]:
@@ -91,17 +97,12 @@ def refined(w: Weights, context: Tensor, heads: int) -> tuple[Tensor, Tensor]:
     for index in range(2):
         block = f"{name}individual_token_refiner.blocks.{index}."
         gate, mlp_gate = linear(w, block + "adaLN_modulation.1", silu(c)).chunk(2)
-        first, second = (
-            normed(x) * w[f"{block}norm1.weight"] + w[f"{block}norm1.bias"],
-            lambda y, b=block: normed(y) * w[f"{b}norm2.weight"] + w[f"{b}norm2.bias"],
-        )
-        q, k, v = linear(w, block + "self_attn_qkv", first).chunk(3, -1)
+        q, k, v = linear(w, block + "self_attn_qkv", affine(w, block + "norm1", x)).chunk(3, -1)
         q, k, v = (part.unflatten(-1, (2 * heads, -1)) for part in (q, k, v))
         everyone = torch.ones(len(x), len(x), dtype=torch.bool)
         x = x + gate * linear(w, block + "self_attn_proj", attended(q, k, v, everyone))
-        x = x + mlp_gate * linear(
-            w, block + "mlp.fc2", silu(linear(w, block + "mlp.fc1", second(x)))
-        )
+        inner = silu(linear(w, block + "mlp.fc1", affine(w, block + "norm2", x)))
+        x = x + mlp_gate * linear(w, block + "mlp.fc2", inner)
     return x[1:], x[0]
 
 
@@ -201,7 +202,7 @@ def action(
     u = torch.linspace(1, 0, config["steps"] + 1, dtype=torch.float64)
     sigma = config["shift"] * u / (1 + (config["shift"] - 1) * u)
     x = noise.double()
-    for now, later in zip(sigma, sigma[1:], strict=False):
+    for now, later in itertools.pairwise(sigma):
         x = x + (later - now) * velocity(w, config, context, tokens.double(), x, float(now))
     return x
 
@@ -241,9 +242,7 @@ def main(seed: int, folder: Path) -> None:
         "in.context_mask": torch.arange(config["ctx_len"])[None] < torch.tensor(lengths)[:, None],
         "in.proprio": torch.randn(size, config["proprio_dim"], generator=draw),
         "in.ref_tokens": torch.randn(size, architecture.image_tokens, 16, generator=draw),
-        "in.noise_action": torch.randn(
-            1, config["horizon"], config["action_dim"], generator=draw
-        ),
+        "in.noise_action": torch.randn(1, config["horizon"], config["action_dim"], generator=draw),
     }
     actions = [
         action(

@@ -16,9 +16,9 @@ from baselines.core.inputs import Inputs
 from baselines.core.options import RunOptions
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO, LIBERO_OFT, LIBERO_OPENPI
-from baselines.imagewam import vae_cost as flux_vae
 from baselines.imagewam.flux2 import config as imagewam
 from baselines.imagewam.flux2 import cost as imagewam_cost
+from baselines.imagewam.flux2 import vae_cost as flux_vae
 from baselines.imagewam.flux2.policy import Flux2Options, Flux2Policy
 from baselines.nano.config import NANO
 from baselines.videowam import config as videowam

@@ -29,7 +29,7 @@ class Inputs:
     token_ids: Tensor  # [B, L], padded with 0 on the right to the model's text length
     lengths: tuple[int, ...]  # tokens that are not padding
     noise_seeds: tuple[int, ...]  # for further noise
-    cell_seeds: tuple[int, ...]  # for noise that is the cell's own, wherever the action starts
+    own_seeds: tuple[int, ...]  # of the cells, whatever seed an option fixes
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Preparation:
             token_ids=torch.tensor(padded).to(self.device),
             lengths=tuple(len(row) for row in ids),
             noise_seeds=seeds,
-            cell_seeds=tuple(seen.noise_seed for seen in observations),
+            own_seeds=tuple(seen.noise_seed for seen in observations),
         )
 
     def commands(

@@ -21,7 +21,7 @@ def pack_context(text: Tensor, lengths: Sequence[int], proprio: Tensor) -> Tenso
     """
     size = text.shape[1] + 1
     position = torch.arange(size, device=text.device)[None]
-    count = torch.tensor(lengths, device=text.device)[:, None]
+    count = column(lengths, text.device)
     source = (position - (position > count).long()).clamp(max=size - 2)
     moved = text.gather(1, source[..., None].expand(-1, -1, text.shape[2]))
     return torch.where((position == count)[..., None], proprio[:, None], moved)
@@ -34,8 +34,14 @@ def valid_mask(counts: Sequence[int], size: int, device: torch.device) -> Tensor
     """
     if all(count == size for count in counts):
         return None
-    limit = torch.tensor(counts, device=device)[:, None]
-    return torch.arange(size, device=device)[None] < limit
+    return torch.arange(size, device=device)[None] < column(counts, device)
+
+
+def column(counts: Sequence[int], device: torch.device) -> Tensor:
+    """Counts as a column [B, 1]; one that all share is filled in there and not copied to it."""
+    if min(counts) == max(counts):
+        return torch.full((len(counts), 1), counts[0], device=device)
+    return torch.tensor(counts, device=device)[:, None]
 
 
 def readable(context: Tensor | None, others: int) -> Tensor | None:

@@ -83,3 +83,19 @@ def named(state: State, layers: Sequence[str]) -> dict[str, Tensor]:
     for index, velocity in enumerate(state.velocities):
         out[f"mid.step{index}.velocity"] = velocity
     return {name: tensor.detach().clone() for name, tensor in out.items()}
+
+
+def named_alone(states: Sequence[State], layers: Sequence[str]) -> dict[str, Tensor]:
+    """Results of samples that ran one by one, under the goldens' names.
+
+    As :func:`named`; what has another length in every sample stands there as ``mid.sI.*`` alone.
+    """
+    if len(states) == 1:
+        return named(states[0], layers)
+    out = {}
+    for row, state in enumerate(states):
+        found = named(state, layers)
+        out[f"out.action.{row}"] = found.pop("out.action")[None]
+        out |= {name.replace("mid.", f"mid.s{row}."): found[name] for name in found}
+    actions = torch.cat([out.pop(f"out.action.{row}") for row in range(len(states))])
+    return {"out.action": actions, **out}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from baselines.core.cost import attention, gated_mlp, keys_values, language_block, linear, mlp
-from baselines.imagewam import vae_cost
 from baselines.imagewam.config import TIME_CHANNELS
+from baselines.imagewam.flux2 import vae_cost
 from baselines.imagewam.flux2.config import Flux2Config, Options, TextConfig
 
 

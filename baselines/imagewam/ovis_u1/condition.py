@@ -62,7 +62,7 @@ class Condition(nn.Module):
             the prefix. Attention is causal, so padding never changes a valid token's.
         """
         language: Any = self.llm
-        x = self.embed(picture, token_ids, by_minimum=by_minimum)
+        x = self.embed(self.words(picture, by_minimum=by_minimum), token_ids)
         size = x.shape[1]
         extra = size - token_ids.shape[1]
         valid = valid_mask([length + extra for length in lengths], size, x.device)
@@ -77,19 +77,21 @@ class Condition(nn.Module):
             F.linear(last, language.embed_tokens.weight)  # tied
         return torch.cat([last, before], dim=-1)
 
-    def embed(self, picture: Tensor, token_ids: Tensor, *, by_minimum: bool) -> Tensor:
-        """What the language model starts from, [B, L + N + 2, hidden]; arguments as above."""
-        words = self.visual(unsigned(picture, by_minimum=by_minimum))
+    def words(self, picture: Tensor, *, by_minimum: bool) -> Tensor:
+        """Probabilities of visual words [B, N, words]; arguments as above."""
+        return self.visual(unsigned(picture, by_minimum=by_minimum))
+
+    def embed(self, words: Tensor, token_ids: Tensor) -> Tensor:
+        """What the language model starts from, [B, L + N + 2, hidden]."""
         eye = self.config.eye
-        # One row lower than the last words, as released: the first mark is also a visual word.
+        # As released: the first of the two marks is also the last visual word.
         first = eye.words - eye.marks - 1
         marks = self.vte.weight[first : first + 2].expand(len(words), -1, -1)
-        prefix, suffix = self.llm.embed_tokens(token_ids).tensor_split(
+        before, behind = self.llm.embed_tokens(token_ids).tensor_split(
             [self.config.prefix_tokens], dim=1
         )
-        return torch.cat(
-            [prefix, marks[:, :1], words @ self.vte.weight, marks[:, 1:], suffix], dim=1
-        )
+        picture = words @ self.vte.weight
+        return torch.cat([before, marks[:, :1], picture, marks[:, 1:], behind], dim=1)
 
 
 def unsigned(picture: Tensor, *, by_minimum: bool) -> Tensor:

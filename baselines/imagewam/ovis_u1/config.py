@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -120,6 +120,9 @@ class OvisU1Config(WamConfig):
     text_length: int = Field(
         default=512, description="tokens of a prompt; longer ones are cut (the release: never)"
     )
+    latents: Literal["sampled", "mean"] = Field(
+        default="sampled", description="of the current image; released: sampled"
+    )
     by_minimum: bool = Field(
         default=True,
         description="a picture without a value below 0 is taken to be in [0, 1], as released",
@@ -152,6 +155,12 @@ class OvisU1Config(WamConfig):
         """Rows and columns of image tokens."""
         side = self.vae.pixels_per_token
         return self.image_size[0] // side, self.image_size[1] // side
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of an image's latents."""
+        rows, columns = self.token_grid
+        return self.vae.latent_channels, 2 * rows, 2 * columns
 
     @property
     def seen_grid(self) -> tuple[int, int]:

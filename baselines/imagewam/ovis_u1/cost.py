@@ -29,14 +29,14 @@ def flops(
     prefill += editor(config, context, image, skip_dead=not options.dead_block)
     imagine = refiner(config, context) + editor(config, context, 2 * image)
     imagine += editor_head(config, image)
-    vae = config.vae
+    vae = (config.vae.channels, config.vae.layers_per_block, config.vae.latent_channels)
     return [
         condition(config, text, language_head=options.language_head),
-        vae_cost.encode(vae, config.image_size),
+        vae_cost.encode(*vae, config.image_size, quant=True),
         prefill,
         *[imagine] * imagine_steps,
         *[expert(config, context, image)] * config.steps,
-        *([vae_cost.decode(vae, config.image_size)] if imagine_steps else []),
+        *([vae_cost.decode(*vae, config.image_size, quant=True)] if imagine_steps else []),
     ]
 
 

@@ -68,9 +68,12 @@ class OvisU1WAM(ImageWAM):
         return [length + extra for length in state.lengths]
 
     def see(self, state: State) -> Tensor:
-        """Latents of the image, sampled with ``state.latent_noise``."""
-        assert state.image is not None and state.latent_noise is not None
-        return self.image_encoder.encode(state.image, state.latent_noise)
+        """Latents of the image, sampled with ``state.latent_noise``, or their mean."""
+        assert state.image is not None
+        is_sampled = self.config.latents == "sampled"
+        if is_sampled and state.latent_noise is None:
+            raise ValueError("latent_noise must be given, or latents be mean")
+        return self.image_encoder.encode(state.image, state.latent_noise if is_sampled else None)
 
     def prefill(self, state: State, options: Options) -> None:
         """Run the editor once over [text, proprioception, image] at timestep 0."""

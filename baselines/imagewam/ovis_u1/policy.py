@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -38,6 +38,7 @@ class OvisU1Options(ImageWAMOptions):
         **ImageWAMOptions.SIZES,
         "by_minimum": "by_minimum",
         "masked_goal": "masked_goal",
+        "latents": "latents",
     }
 
     vae: Path | None = Field(
@@ -50,6 +51,11 @@ class OvisU1Options(ImageWAMOptions):
         default=None,
         description="take a picture without a dark pixel (below 128) for one that is in [0, 1] "
         "already, so that the language model sees it brighter; null: as released, true",
+    )
+    latents: Literal["sampled", "mean"] | None = Field(
+        default=None,
+        description="of the current image. sampled: as released, with noise of the cell's own "
+        "(the released code draws it from torch's global generator); mean: without; null: sampled",
     )
     masked_goal: bool | None = Field(
         default=None,
@@ -92,18 +98,11 @@ class OvisU1Policy(ImageWAMPolicy):
         fill_model(model, options.checkpoint, options.vae, options.text_encoder, dtype)
 
     def state(self, inputs: Inputs) -> State:
-        """A batch for the stages, with noise for the latents that the autoencoder samples.
-
-        The released code draws it from a generator that its evaluation seeds once, so that a
-        decision depends on how many came before. Here it is the cell's own, at every decision.
-        """
-        from baselines.core.inputs import batch_noise
+        """A batch for the stages, with the noise of latents."""
+        from baselines.imagewam.noise import latent_noise
 
         config, state = self.card.architecture, super().state(inputs)
-        rows, columns = config.token_grid
-        shape = (config.vae.latent_channels, 2 * rows, 2 * columns)
-        seeds = [seed + 1 for seed in inputs.cell_seeds]  # not what the action may start from
-        noise = batch_noise(seeds, shape, inputs.noise.device)
+        noise = latent_noise(inputs.own_seeds, config.latent_shape, inputs.noise.device)
         state.latent_noise = noise.to(inputs.proprio.dtype)
         return state
 

@@ -1,4 +1,4 @@
-"""Run a checkpoint of ImageWAM on Ovis-U1, or its condition encoder, on stored inputs."""
+"""Run a checkpoint of ImageWAM on Ovis-U1 on stored inputs."""
 
 from __future__ import annotations
 
@@ -16,22 +16,13 @@ from baselines.core.checkpoints.loading import load_into
 from baselines.imagewam import replay as common
 from baselines.imagewam.inference import program
 from baselines.imagewam.model import State
-from baselines.imagewam.ovis_u1.condition import Condition
-from baselines.imagewam.ovis_u1.config import (
-    PRESETS,
-    ConditionConfig,
-    EyeConfig,
-    LanguageConfig,
-    OvisU1Config,
-    VaeConfig,
-)
-from baselines.imagewam.ovis_u1.layout import ACTION, VIDEO, condition_layout, layout
+from baselines.imagewam.ovis_u1.config import PRESETS, OvisU1Config, VaeConfig
+from baselines.imagewam.ovis_u1.layout import ACTION, VIDEO, layout
 from baselines.imagewam.ovis_u1.model import OvisU1WAM
 from wambench import UserError
 
 _EDITOR = VIDEO + "transformer."
 _VAE = "weights.vae."
-_CONDITION = {"visual.": "weights.visual.", "vte.": "weights.vte.", "llm.": "weights.llm.model."}
 
 
 def config_from_json(config: Mapping[str, Any]) -> OvisU1Config:
@@ -99,33 +90,6 @@ def config_from_shapes(shapes: Mapping[str, Size]) -> OvisU1Config:
     )
 
 
-def condition_from_json(config: Mapping[str, Any]) -> ConditionConfig:
-    """The condition encoder that a golden's ``config`` describes."""
-    return ConditionConfig(
-        eye=EyeConfig(
-            patch=config["patch"],
-            hidden=config["v_hidden"],
-            heads=config["v_heads"],
-            layers=config["v_layers"],
-            inner=config["v_ffn"],
-            grid=config["v_grid"],
-            words=config["visual_words"],
-            min_pixels=config["min_pixels"],
-            max_pixels=config["max_pixels"],
-        ),
-        language=LanguageConfig(
-            hidden=config["l_hidden"],
-            mlp=config["l_ffn"],
-            layers=config["l_layers"],
-            heads=config["l_heads"],
-            kv_heads=config["l_kv_heads"],
-            head_dim=config["l_head_dim"],
-            vocabulary=config["l_vocab"],
-            rope_theta=config["l_theta"],
-        ),
-    )
-
-
 def expected(
     shapes: Mapping[str, Size], config: Mapping[str, Any] | None
 ) -> tuple[Layout, nn.Module]:
@@ -180,11 +144,6 @@ def fill_vae(model: OvisU1WAM, tensors: Mapping[str, Tensor], dtype: torch.dtype
     """Fill the autoencoder from ``weights.vae.*``."""
     entries = identity(model.image_encoder, drop="vae.", add=_VAE)
     common.fill_vae(model.image_encoder, tensors, entries, dtype)
-
-
-def fill_condition(model: Condition, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Fill a condition encoder from ``weights.{visual,vte,llm}.*``."""
-    common.fill_vae(model, tensors, condition_layout(model, _CONDITION), dtype)
 
 
 def state_of(

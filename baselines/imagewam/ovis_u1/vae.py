@@ -27,20 +27,21 @@ class ImageTokens(nn.Module):
             norm_num_groups=config.norm_groups,
         )
 
-    def encode(self, image: Tensor, noise: Tensor) -> Tensor:
+    def encode(self, image: Tensor, noise: Tensor | None) -> Tensor:
         """Tokens of an image.
 
         Args:
             image: [B, 3, height, width] in [-1, 1].
-            noise: standard normal, of the latents' shape [B, channels, height / 8, width / 8].
+            noise: standard normal, of the latents' shape [B, channels, height / 8, width / 8];
+                None: take their mean.
 
         Returns:
             [B, rows * columns, 4 * latent_channels], row by row; channels ordered (latent channel,
             row within the pair, column within the pair).
         """
         found = self.vae.encode(image).latent_dist
-        latent = (found.mean + found.std * noise) * self.scale
-        return pixel_unshuffle(latent, 2).flatten(2).transpose(1, 2)
+        latent = found.mean if noise is None else found.mean + found.std * noise
+        return pixel_unshuffle(latent * self.scale, 2).flatten(2).transpose(1, 2)
 
     def decode(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
         """Image [B, 3, height, width] in [-1, 1] of tokens [B, N, C] on a grid."""
