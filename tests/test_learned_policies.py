@@ -16,6 +16,7 @@ from baselines.core.checkpoints.writing import write_safetensors
 from baselines.core.robots import LIBERO, opening_to_libero, relative_to_state
 from baselines.core.source import ASIDE, source_hash
 from baselines.imagewam.flux2.loading import fill_editor
+from baselines.imagewam.omnigen2.loading import fill_editor as fill_omnigen2
 from baselines.nano.config import NANO
 from baselines.videowam.loading import fill_video
 from tests.conftest import CommandLine
@@ -301,7 +302,10 @@ def test_commands_are_in_the_suites_convention() -> None:
 
 def test_base_weights_start_a_training(tmp_path: Path) -> None:
     """Diffusers folders of the backbones fill the backbone alone; the rest stays as it is."""
-    made = {"imagewam": ("editor", fill_editor), "fastwam": ("video", fill_video)}
+    made = {
+        "imagewam": ("editor", fill_editor), "omnigen2": ("editor", fill_omnigen2),
+        "fastwam": ("video", fill_video),
+    }  # fmt: skip
     for family, (part, fill) in made.items():
         source = release(family, _folder(tmp_path / family)).model
         folder = _folder(tmp_path / family / "transformer")
