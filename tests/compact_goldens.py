@@ -25,6 +25,11 @@ FLUX2 = re.compile(
     r"|mid\.(ref_tokens|packed_context)"
     r"|.*(\.cache\.(double|single)|\.velocity|\.ref_tokens|_pre\.freqs)"
 )
+OMNIGEN2 = re.compile(
+    r"(in|out|sched|weights\.vae)\."
+    r"|train\.(in|draw|out|grad)\."
+    r"|.*(\.cache\.\d|\.velocity|\.latent|\.ref_latent|video_pre\.temb)"
+)
 WAN = re.compile(
     r"in\.(?!image)|sched\.|train\.(?!mid\.mask)|out\.(?!joint_action)"
     r"|mid\.(cache\.|packed_context)"
@@ -52,6 +57,7 @@ class Recording:
 
 _WAN = ("fastwam/joint.model.pt", "fastwam/model.pt")  # the three modes share their weights
 _FACTS = ("mode", "config", "scalars")
+_IDM = ("imagewam-omnigen2-noise_idm/model.pt", "omnigen2/idm.model.pt")  # of both variants
 RECORDINGS = (
     Recording("imagewam-flux2/fp32", "imagewam/fp32",
               ("imagewam-flux2/model.pt", "imagewam/model.pt"), FLUX2),
@@ -59,6 +65,11 @@ RECORDINGS = (
               ("imagewam-flux2/model.pt", "imagewam/model.pt"), FLUX2, ("weights.",)),
     Recording("imagewam-flux2-batch/golden", "imagewam/batch",
               ("imagewam-flux2-batch/model.pt", "imagewam/batch.model.pt"), FLUX2),
+    Recording("imagewam-omnigen2/golden", "omnigen2/plain",
+              ("imagewam-omnigen2/model.pt", "omnigen2/plain.model.pt"), OMNIGEN2),
+    Recording("imagewam-omnigen2-noise_idm/golden", "omnigen2/noise_idm", _IDM, OMNIGEN2),
+    Recording("imagewam-omnigen2-cache_idm/golden", "omnigen2/cache_idm", _IDM, OMNIGEN2,
+              ("weights.", "train.")),  # as in noise_idm
     Recording("imagewam-ovis-u1/golden", "ovis-u1/golden",
               ("imagewam-ovis-u1/model.pt", "ovis-u1/model.pt"), OVIS_U1),
     Recording("imagewam-ovis-u1-condition/golden", "ovis-u1/condition", None, EVERYTHING,

@@ -86,16 +86,19 @@ def named(state: State, layers: Sequence[str]) -> dict[str, Tensor]:
 
 
 def named_alone(states: Sequence[State], layers: Sequence[str]) -> dict[str, Tensor]:
-    """Results of samples that ran one by one, under the goldens' names.
+    """Results of samples that ran one by one, which may have caches of different lengths.
 
-    As :func:`named`; what has another length in every sample stands there as ``mid.sI.*`` alone.
+    Args:
+        states: of finished inferences of one sample each.
+        layers: what the goldens call each layer of the cache.
+
+    Returns:
+        ``out.action`` [B, H, A], float32; the rest of :func:`named` as ``mid.sI.*``.
     """
-    if len(states) == 1:
-        return named(states[0], layers)
-    out = {}
+    out: dict[str, Tensor] = {}
+    actions = []
     for row, state in enumerate(states):
         found = named(state, layers)
-        out[f"out.action.{row}"] = found.pop("out.action")[None]
-        out |= {name.replace("mid.", f"mid.s{row}."): found[name] for name in found}
-    actions = torch.cat([out.pop(f"out.action.{row}") for row in range(len(states))])
-    return {"out.action": actions, **out}
+        actions.append(found.pop("out.action"))
+        out |= {name.replace("mid.", f"mid.s{row}."): tensor for name, tensor in found.items()}
+    return {"out.action": torch.stack(actions), **out}
