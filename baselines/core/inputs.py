@@ -29,6 +29,7 @@ class Inputs:
     token_ids: Tensor  # [B, L], padded with 0 on the right to the model's text length
     lengths: tuple[int, ...]  # tokens that are not padding
     noise_seeds: tuple[int, ...]  # for further noise
+    own_seeds: tuple[int, ...]  # of the cells, whatever seed an option fixes
     committed: Committed | None = None  # what of the chunks is settled already; None: nothing
 
 
@@ -60,6 +61,7 @@ class Preparation:
             token_ids=torch.tensor(padded).to(self.device),
             lengths=tuple(len(row) for row in ids),
             noise_seeds=seeds,
+            own_seeds=tuple(seen.noise_seed for seen in observations),
             committed=self._committed(observations, noise),
         )
 
