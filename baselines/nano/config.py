@@ -27,6 +27,7 @@ HORIZON = 16
 REPLAN = 8
 STEPS = 5  # of every flow
 
+Goal = Literal["noise", "half_denoised"]
 Kind = Literal["imagewam", "fastwam", "pi0", "oft"]
 
 
@@ -39,6 +40,7 @@ class NanoConfig(Frozen):
         future: frames after the present one that training shows, evenly spaced up to the horizon.
         parameters: component -> number of parameters; a test counts them.
         mode: of a FastWAM.
+        reads: the goal image that an ImageWAM's action reads too; None: none.
     """
 
     name: str
@@ -48,6 +50,7 @@ class NanoConfig(Frozen):
     future: int
     parameters: Mapping[str, int]
     mode: Mode | None = None
+    reads: Goal | None = None
 
 
 _WAM = {
@@ -136,6 +139,24 @@ NANO: Mapping[str, NanoConfig] = {
             architecture=IMAGEWAM,
             parameters=_IMAGEWAM,
             future=1,
+        ),
+        NanoConfig(
+            name="nano-imagewam-noise-idm",
+            about="an image editor's cache of a goal of pure noise is read too",
+            kind="imagewam",
+            architecture=IMAGEWAM,
+            parameters=_IMAGEWAM,
+            future=1,
+            reads="noise",
+        ),
+        NanoConfig(
+            name="nano-imagewam-cache-idm",
+            about="an image editor's cache of a half-denoised goal is read too",
+            kind="imagewam",
+            architecture=IMAGEWAM,
+            parameters=_IMAGEWAM,
+            future=1,
+            reads="half_denoised",
         ),
         NanoConfig(
             name="nano-fastwam",

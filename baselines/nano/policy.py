@@ -299,6 +299,8 @@ def _make(name: str, /, **options: Any) -> NanoPolicy:
 
 
 nano_imagewam = partial(_make, "nano-imagewam")
+nano_imagewam_noise_idm = partial(_make, "nano-imagewam-noise-idm")
+nano_imagewam_cache_idm = partial(_make, "nano-imagewam-cache-idm")
 nano_fastwam = partial(_make, "nano-fastwam")
 nano_fastwam_joint = partial(_make, "nano-fastwam-joint")
 nano_fastwam_idm = partial(_make, "nano-fastwam-idm")

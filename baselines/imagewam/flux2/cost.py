@@ -76,6 +76,21 @@ def editor(config: Flux2Config, context: int, image: int, *, skip_dead: bool = F
     return total + config.double_blocks * double + singles * single
 
 
+def behind(config: Flux2Config, past: int, image: int, *, skip_dead: bool = False) -> int:
+    """One pass of ``image`` tokens over the cache of ``past`` earlier ones, without the head."""
+    width, tokens = config.hidden, past + image
+    hidden = int(width * config.mlp_ratio)
+    total = linear(image, config.image_channels, width) + mlp(1, TIME_CHANNELS, width, width)
+    total += linear(1, width, (6 + 6 + 3) * width)
+    block = 4 * linear(image, width, width) + attention(image, tokens, width)
+    block += gated_mlp(image, width, hidden)  # a single block has the same weights, merged
+    singles = config.single_blocks
+    if skip_dead and singles:
+        singles -= 1
+        total += keys_values(image, width, width)
+    return total + (config.double_blocks + singles) * block
+
+
 def editor_head(config: Flux2Config, image: int) -> int:
     """The editor's last modulation and projection, which only an imagined image runs."""
     width = config.hidden
