@@ -107,7 +107,7 @@ def _lit(random: np.random.Generator, colour: int) -> NDArray[np.uint8]:
 
 def subject(policy: Policy, seen: Sequence[Look], told: Sequence[str] = INSTRUCTIONS) -> Subject:
     """A policy to be asked about looks whose expert is known."""
-    return Subject(policy, protocol("nano-1"), ANY_ACTION, told, seen)
+    return Subject(policy, "toy", protocol("nano-1"), ANY_ACTION, told, seen)
 
 
 def statuses(asked: Subject) -> Mapping[str, str]:

@@ -26,7 +26,7 @@ from wambench.contract import Observation
 from wambench.protocols import protocol
 from wambench.store import Store
 from wambench.wire.openpi import encode
-from wambench.wire.presets import OPENPI_LIBERO
+from wambench.wire.presets import OPENPI_PANDA
 from wambench.wire.reading import observation
 
 SEED = 0  # of the noise: what record_run gives its cells
@@ -150,18 +150,18 @@ class BehindOpenpi(Behind):
         self.spec = policy.spec.model_copy(update={"image_size": (224, 224)})
 
     def _sent(self, seen: Observation) -> Observation:
-        pictures = {key: seen.images[name] for name, key in OPENPI_LIBERO.images.items()}
-        parts = [seen.proprio[name] for name, _ in OPENPI_LIBERO.state]
+        pictures = {key: seen.images[name] for name, key in OPENPI_PANDA.images.items()}
+        parts = [seen.proprio[name] for name, _ in OPENPI_PANDA.state]
         asked = {
             **pictures,
-            OPENPI_LIBERO.state_key: np.concatenate(parts),
-            OPENPI_LIBERO.prompt: seen.instruction,
+            OPENPI_PANDA.state_key: np.concatenate(parts),
+            OPENPI_PANDA.prompt: seen.instruction,
         }
         salt = SEED.to_bytes(8, "big")
         digest = hashlib.blake2b(encode(asked), digest_size=8, salt=salt).digest()
         noise = int.from_bytes(digest, "big") >> 1
         spec = self._policy.spec
-        return observation(asked, OPENPI_LIBERO, spec, seen.episode, seen.step, noise)
+        return observation(asked, OPENPI_PANDA, spec, seen.episode, seen.step, noise)
 
 
 BEHIND: Mapping[str, type[Behind]] = {"vla-eval": BehindVlaEval, "openpi": BehindOpenpi}

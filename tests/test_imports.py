@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,14 @@ def test_an_arrow_up_is_named(tree: Path, package: str, other: str) -> None:
     (tree / other / "thing.py").touch()
     (tree / package / "user.py").write_text(f"import {other}.thing\n")
     assert faults(tree) == [f"{package}.user imports {other}.thing: {package} may not"]
+
+
+def test_the_engine_knows_no_simulator_by_name() -> None:
+    """But for the data of protocols, on disk and on wires."""
+    named = [
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "wambench").rglob("*.py")
+        if file.name != "presets.py"
+        and re.search(r"libero|metaworld|robosuite", file.read_text(), re.IGNORECASE)
+    ]
+    assert named == []

@@ -112,7 +112,7 @@ def test_every_viewpoint_is_the_released_package_s() -> None:
 
 def plain_views() -> dict[str, tuple[list[float], list[float]]]:
     """Where LIBERO has its agentview camera, by problem class."""
-    from tasks.libero import gl
+    from tasks import gl
 
     gl.enable()
     runtime.simulation_modules()

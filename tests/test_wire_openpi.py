@@ -30,7 +30,7 @@ from wambench.wire.host import Host
 from wambench.wire.limits import SERVER_BYTES, WireError
 from wambench.wire.openpi import decode, encode
 from wambench.wire.openpi_server import start
-from wambench.wire.presets import OPENPI_LIBERO
+from wambench.wire.presets import OPENPI_PANDA
 
 RECORDED = Path(__file__).parent / "wire"
 REFUSED = {"str_U", "bytes_S", "datetime"}  # texts and dates as arrays have no use here
@@ -183,7 +183,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(plugins, "make_policy", lambda name, options: policy())
 
         async def both() -> None:
-            host = Host("echo", {}, OPENPI_LIBERO)
+            host = Host("echo", {}, OPENPI_PANDA)
             server = await start(host, "127.0.0.1", 0, token)
             async with server:
                 port = next(iter(server.sockets)).getsockname()[1]
@@ -366,12 +366,12 @@ from pathlib import Path
 import numpy as np
 from wambench import plugins
 from wambench.wire.openpi import decode
-from wambench.wire.presets import OPENPI_LIBERO
+from wambench.wire.presets import OPENPI_PANDA
 from wambench.wire.reading import observation
 policy = plugins.make_policy("nano-pi0", {"noise_seed": 3})
 policy.load()
 question = decode(Path(sys.argv[1]).read_bytes(), 1 << 26)
-(chunk,) = policy.act([observation(question, OPENPI_LIBERO, policy.spec, "e", 0, 0)])
+(chunk,) = policy.act([observation(question, OPENPI_PANDA, policy.spec, "e", 0, 0)])
 print(json.dumps(np.clip(chunk.astype(np.float64), -1, 1).tobytes().hex()))
 """
     (tmp_path / "question").write_bytes(encode(question))

@@ -25,7 +25,7 @@ from wambench import Policy, plugins
 from wambench.cells import Cell, noise_seed
 from wambench.wire.host import Host
 from wambench.wire.limits import SERVER_BYTES, WireError
-from wambench.wire.presets import VLA_EVAL_LIBERO
+from wambench.wire.presets import VLA_EVAL_PANDA
 from wambench.wire.vla_eval import Frame, Packing, decode, encode
 from wambench.wire.vla_eval_server import start
 
@@ -132,7 +132,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr(plugins, "make_policy", lambda name, options: policy())
 
         async def both() -> None:
-            server = await start(Host("once", {}, VLA_EVAL_LIBERO), "127.0.0.1", 0, None, seed=seed)
+            server = await start(Host("once", {}, VLA_EVAL_PANDA), "127.0.0.1", 0, None, seed=seed)
             async with server:
                 port = next(iter(server.sockets)).getsockname()[1]
                 await asyncio.wait_for(scene(f"ws://127.0.0.1:{port}"), 60)
@@ -327,7 +327,7 @@ import json, sys
 import numpy as np
 from wambench import plugins
 from wambench.cells import Cell, noise_seed
-from wambench.wire.presets import VLA_EVAL_LIBERO
+from wambench.wire.presets import VLA_EVAL_PANDA
 from wambench.wire.reading import observation
 task = json.loads(sys.argv[1])
 known = plugins.make_suite(task["suite"]).tasks()[task["task_id"]].name
@@ -344,7 +344,7 @@ for step in range(10):
     state = np.append(random.uniform(-1, 1, 6), [0.02, -0.02])
     seen = {"task_description": task["name"], "states": state, **pictures}
     if len(out) == step:
-        shown = observation(seen, VLA_EVAL_LIBERO, policy.spec, "e", step, noise_seed(cell, step))
+        shown = observation(seen, VLA_EVAL_PANDA, policy.spec, "e", step, noise_seed(cell, step))
         (chunk,) = policy.act([shown])
         out += list(np.clip(chunk.astype(np.float64), -1, 1)[: policy.spec.replan_steps])
 print(json.dumps(np.stack(out[:10]).tobytes().hex()))

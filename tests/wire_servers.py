@@ -17,12 +17,12 @@ from wambench.policy import Policy
 from wambench.profile.acting import ANY_ACTION
 from wambench.wire import openpi_server, starvla_server, vla_eval_server
 from wambench.wire.host import Host
-from wambench.wire.presets import OPENPI_LIBERO, STARVLA_LIBERO, VLA_EVAL_LIBERO
+from wambench.wire.presets import OPENPI_PANDA, STARVLA_PANDA, VLA_EVAL_PANDA
 
 STARTS = {
-    "openpi": (OPENPI_LIBERO, openpi_server.start),
-    "vla-eval": (VLA_EVAL_LIBERO, vla_eval_server.start),
-    "starvla": (STARVLA_LIBERO, starvla_server.start),
+    "openpi": (OPENPI_PANDA, openpi_server.start),
+    "vla-eval": (VLA_EVAL_PANDA, vla_eval_server.start),
+    "starvla": (STARVLA_PANDA, starvla_server.start),
 }
 
 

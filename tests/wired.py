@@ -111,9 +111,9 @@ def _vla_eval(prompt: str, **fields: Any) -> bytes:
 
 
 WIRES = {
-    "openpi": Wire(openpi_server.start, presets.OPENPI_LIBERO, "/healthz", True, _openpi),
-    "starvla": Wire(starvla_server.start, presets.STARVLA_LIBERO, "/healthz", True, _starvla),
-    "vla-eval": Wire(vla_eval_server.start, presets.VLA_EVAL_LIBERO, "/health", False, _vla_eval),
+    "openpi": Wire(openpi_server.start, presets.OPENPI_PANDA, "/healthz", True, _openpi),
+    "starvla": Wire(starvla_server.start, presets.STARVLA_PANDA, "/healthz", True, _starvla),
+    "vla-eval": Wire(vla_eval_server.start, presets.VLA_EVAL_PANDA, "/health", False, _vla_eval),
 }
 
 

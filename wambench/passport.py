@@ -82,6 +82,7 @@ def make_passport(
             "options": identity["options"],
             "version": identity["spec"]["version"],
             "source": identity["source"],
+            **({"timing": identity["timing"]} if "timing" in identity else {}),
             **identity["fingerprint"],
             **privileged,
         }
@@ -135,8 +136,8 @@ def _computed(passport: Passport, part: str) -> str:
 def refused(ours: Passport, theirs: Passport, allow: Sequence[str] = ()) -> list[str]:
     """The differences that are not allowed.
 
-    ``allow`` names fields as the difference prints them ("suite:libero_goal.mujoco"), or a whole
-    part ("suite:libero_goal").
+    ``allow`` names fields as the difference prints them ("suite:toy.mujoco"), or a whole
+    part ("suite:toy").
     """
 
     def is_allowed(line: str) -> bool:

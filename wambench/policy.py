@@ -76,7 +76,7 @@ class Policy(ABC):
         return None
 
     def variants(self) -> Mapping[str, Variant]:
-        """Geometry (libero, robotwin, paper, …) -> how this policy is had under it."""
+        """Geometry (robotwin, paper, …) -> how this policy is had under it."""
         return {}
 
     def controls(self) -> Mapping[str, Sequence[Variant]]:

@@ -31,7 +31,7 @@ def flops(
         Preset, typer.Option(help="best-exact leaves out all that does not move the action.")
     ] = "released",
     geometry: Annotated[
-        str | None, typer.Option(help="libero, robotwin, paper, …; without: each policy's own.")
+        str | None, typer.Option(help="robotwin, paper, …; without: each policy's own.")
     ] = None,
     option: PolicyOption = None,
     against: Annotated[

@@ -22,7 +22,10 @@ def conformance(
         str, typer.Argument(help="A policy (see wambench policies), or where one is served.")
     ],
     option: PolicyOption = None,
-    suite: Annotated[str, typer.Option(help="Whose conventions and expert.")] = "libero_object",
+    suite: Annotated[
+        str | None,
+        typer.Option(help="Whose conventions and expert; without: the first of wambench-1."),
+    ] = None,
     protocol: Annotated[
         str | None, typer.Option(help="Whose pictures; without: the first that fits.")
     ] = None,
@@ -37,7 +40,7 @@ def conformance(
     success. Exit code 1 if one failed; what cannot be checked says why and fails nothing.
 
     Example: wambench conformance nano-pi0
-    Example: wambench conformance openpi://127.0.0.1:8000 --option preset=pi05-libero
+    Example: wambench conformance openpi://127.0.0.1:8000 --option preset=NAME
     """
     from wambench.conformance import cause, findings, subject
 
@@ -66,7 +69,7 @@ def conformance(
         print_json(
             {
                 "policy": policy,
-                "suite": suite,
+                "suite": asked.suite,
                 "protocol": asked.protocol.name,
                 "observations": len(asked.looks),
                 "lines": [dict(finding.as_json()) for finding in found],

@@ -19,7 +19,7 @@ Name = Annotated[str | None, typer.Argument(help="Show one in full.")]
 def suites(name: Name = None, json: Json = False) -> None:
     """List the installed task suites, or one suite's tasks.
 
-    Example: wambench suites libero_goal
+    Example: wambench suites SUITE
     """
     if name is None:
         rows = [_suite_row(point) for point in plugins.installed(plugins.SUITES)]

@@ -30,7 +30,7 @@ def check(
 ) -> None:
     """Connect, ask, time, and say what fits and what does not; exit code 1 if anything does not.
 
-    Example: wambench remote check openpi://127.0.0.1:8000 --preset pi05-libero
+    Example: wambench remote check openpi://127.0.0.1:8000 --preset NAME
     """
     from wambench.wire.remote.checking import check as findings
 

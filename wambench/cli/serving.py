@@ -45,9 +45,9 @@ def serve(
     from wambench.wire import openpi_server, starvla_server, vla_eval_server
     from wambench.wire.host import Host
     from wambench.wire.listening import until_stopped
-    from wambench.wire.presets import OPENPI_LIBERO, STARVLA_LIBERO, VLA_EVAL_LIBERO
+    from wambench.wire.presets import OPENPI_PANDA, STARVLA_PANDA, VLA_EVAL_PANDA
 
-    presets = {"openpi": OPENPI_LIBERO, "starvla": STARVLA_LIBERO, "vla-eval": VLA_EVAL_LIBERO}
+    presets = {"openpi": OPENPI_PANDA, "starvla": STARVLA_PANDA, "vla-eval": VLA_EVAL_PANDA}
     served = Host(policy, parsed(option or ()), presets[protocol])
     where = (served, host, port, token)
 

@@ -23,7 +23,7 @@ MADE_UP = 8  # observations, where no simulator is opened
 def subject(
     name: str,
     options: Mapping[str, Any],
-    suite: str,
+    suite: str | None = None,
     rules: str | None = None,
     *,
     simulator: bool = True,
@@ -34,7 +34,8 @@ def subject(
     Args:
         name: of the policy.
         options: of the policy.
-        suite: whose conventions it is held to.
+        suite: whose conventions it is held to; None: those of the first that the usual protocol
+            names.
         rules: name of the protocol whose pictures it is given; None: the first that it fits.
         simulator: False: made-up observations, about which nobody knows what is right.
         tell: is told what takes long.
@@ -42,6 +43,7 @@ def subject(
     Raises:
         UserError: an unknown name, a policy that does not fit or cannot run here.
     """
+    suite = suite or next(iter(protocol(USUAL).max_steps))
     policy, offered = plugins.make_policy(name, options), plugins.make_suite(suite)
     preset = fitting(name, policy.spec, offered, rules)
     if obstacles := policy.obstacles():
@@ -62,7 +64,7 @@ def subject(
     except Exception as error:  # a stranger's code
         raise UserError(f"policy {name!r} cannot be loaded: {one_line(error)}") from error
     told = [task.instruction for task in offered.tasks()]
-    return Subject(policy, preset, offered.spec.action, told, looks, judge)
+    return Subject(policy, suite, preset, offered.spec.action, told, looks, judge)
 
 
 def fitting(name: str, policy: PolicySpec, suite: Suite, rules: str | None) -> Protocol:

@@ -64,8 +64,8 @@ LINES = (
         "another instruction changes the answer",
         "the policy is deaf: it plays one task, or what the scene suggests",
         hearing.instruction,
-        "openvla-oft #95; LIBERO-plus #28",
-        "OFT without words: 97 % on libero_object, 9 % on libero_goal",
+        "openvla-oft #95",
+        "OFT without words: 97 % where the scene tells the task, 9 % where one scene has ten",
     ),
     Line(
         "empty instruction",
@@ -110,7 +110,7 @@ LINES = (
         "the gripper negated is farther from the expert's",
         "-1 opens in one convention and closes in the other",
         acting.gripper_sign,
-        f"LIBERO #72; vla-eval PR 16; {PITFALLS}",
+        f"vla-eval PR 16; {PITFALLS}",
         "to about 1 %",
     ),
     Line(

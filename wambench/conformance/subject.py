@@ -28,6 +28,7 @@ class Subject:
 
     Attributes:
         policy: loaded.
+        suite: whose conventions it is held to.
         protocol: under which it is asked.
         action: the suite's convention, which it answers in.
         instructions: of the suite's tasks.
@@ -36,6 +37,7 @@ class Subject:
     """
 
     policy: Policy
+    suite: str
     protocol: Protocol
     action: ActionSpec
     instructions: Sequence[str]

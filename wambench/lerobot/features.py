@@ -1,7 +1,8 @@
 """The columns of a LeRobot data set, by what a suite offers.
 
-Where a suite has LIBERO's robot, cameras and state are called and put together as in LIBERO's
-published LeRobot sets, so that what reads those reads these. Other suites keep their own names.
+Where a suite has the cameras and state named here, these are called and put together as in the
+published LeRobot sets of a Panda arm, so that what reads those reads these. Other suites keep their
+own names.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from wambench.errors import UserError, one_line
 from wambench.inference import Inference, Program, Step
 from wambench.policy import Policy
 
-# What a policy is told that adapts to any action: LIBERO's.
+# What a policy is told that adapts to any action: that of a Panda arm in most suites.
 ANY_ACTION = ActionSpec(
     dim=7,
     frame="world",

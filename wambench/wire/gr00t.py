@@ -29,7 +29,7 @@ FOREIGN = (b"__ndarray__", "__ndarray__", "__image__", "nd", b"complex")
 Packing = Literal["npy", "nd"]
 
 STATE = {"x": 1, "y": 1, "z": 1, "roll": 1, "pitch": 1, "yaw": 1, "gripper": 2}
-"""Parts of LIBERO's state and how many numbers each has; roll, pitch and yaw: the axis-angle."""
+"""Parts of the state and how many numbers each has; roll, pitch and yaw: the axis-angle."""
 ACTION = tuple(STATE)  # of one number each
 
 MAGIC = b"\x93NUMPY\x01\x00"  # of a header below 64 KiB

@@ -43,7 +43,7 @@ class WirePreset(Frozen):
 
 
 # openpi's LIBERO loop: robosuite's picture turned by 180 degrees, axis-angle not flipped to w >= 0.
-OPENPI_LIBERO = WirePreset(
+OPENPI_PANDA = WirePreset(
     images={"agentview": "observation/image", "wrist": "observation/wrist_image"},
     orientation="rotated_180",
     state_key="observation/state",
@@ -53,7 +53,7 @@ OPENPI_LIBERO = WirePreset(
 )
 
 # vla-eval's LIBERO, asked for the same axis-angle; its pictures lie in a map of their own.
-VLA_EVAL_LIBERO = OPENPI_LIBERO.model_copy(
+VLA_EVAL_PANDA = OPENPI_PANDA.model_copy(
     update={
         "images": {"agentview": "images/agentview", "wrist": "images/wrist"},
         "state_key": "states",
@@ -62,7 +62,7 @@ VLA_EVAL_LIBERO = OPENPI_LIBERO.model_copy(
 )
 
 # starVLA's LIBERO: pictures by position; the server turns the gripper into what clients expect.
-STARVLA_LIBERO = OPENPI_LIBERO.model_copy(
+STARVLA_PANDA = OPENPI_PANDA.model_copy(
     update={
         "images": {"agentview": "image/0", "wrist": "image/1"},
         "state_key": "state",
@@ -71,7 +71,7 @@ STARVLA_LIBERO = OPENPI_LIBERO.model_copy(
 )
 
 # GR00T's LIBERO: the state is sent in parts, roll, pitch and yaw being the axis-angle's numbers.
-GR00T_LIBERO = OPENPI_LIBERO.model_copy(
+GR00T_PANDA = OPENPI_PANDA.model_copy(
     update={
         "images": {"agentview": "image", "wrist": "wrist_image"},
         "state_key": "state",

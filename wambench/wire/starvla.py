@@ -17,7 +17,7 @@ from wambench.wire.limits import WireError, shown
 
 INFER, PING, RESULT, UNKNOWN = "infer", "ping", "inference_result", "unknown"
 NO_NUMBER = "default"  # request_id of who gave none
-UNNORM_KEY = "franka"  # what starVLA's own LIBERO models answer to; ours need no statistics
+UNNORM_KEY = "franka"  # what starVLA's own models of a Panda arm answer to; ours need no statistics
 SAMPLING = ("do_sample", "use_ddim", "num_ddim_steps")  # of their models; ours know how they draw
 EXAMPLES = 64  # of one request
 CAMERAS = ("agentview", "wrist")  # the order of an example's pictures

@@ -10,15 +10,18 @@ import dataclasses
 import functools
 import hashlib
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tasks.libero import gl
 from tasks.libero.plus import scenes, wheel
 from tasks.libero.plus.variants import Variant, variants
-from tasks.libero.suite import LiberoSuite, init_states
-from wambench import Check, Factors, InitState, Simulator, Suite, Task
+from tasks.libero.scenes import SceneSuite, init_states
+from tasks.libero.suite import libero_tasks
+from wambench import Check, Factors, InitState, Task
+
+if TYPE_CHECKING:
+    from tasks.libero.simulator import LiberoSimulator
 
 ABOUT = {
     "camera": "the agentview camera moved, nearer, farther or turned",
@@ -34,7 +37,7 @@ NOISE_SIZE = (256, 256)  # pixels; the corruptions are defined in pixels of this
 COMPILING = ("light", "background", "layout")  # their variants are scenes of their own
 
 
-class PlusSuite(Suite):
+class PlusSuite(SceneSuite):
     """LIBERO-Plus on one axis and one of "spatial", "object", "goal" and "10".
 
     Args:
@@ -42,68 +45,51 @@ class PlusSuite(Suite):
     """
 
     def __init__(self, axis: str, base: str, posed: bool = False) -> None:
-        self._axis, self._posed = axis, posed
-        self._base = LiberoSuite(f"libero_{base}")
-        plain = self._base.spec
-        self.spec = plain.model_copy(
-            update={
-                "name": f"libero_plus_{axis}{'_posed' if posed else ''}_{base}",
-                "version": 1,
-                "about": f"LIBERO-Plus: {plain.name}, {POSED if posed else ABOUT[axis]}",
-                "like": plain.name,
-                "simulator": "LIBERO-Plus on MuJoCo",
-                "render_size": NOISE_SIZE if axis == "noise" else None,
-            }
-        )
+        self._axis, self._posed, self._like = axis, posed, f"libero_{base}"
+        about = f"LIBERO-Plus: {self._like}, {POSED if posed else ABOUT[axis]}"
+        name = f"libero_plus_{axis}{'_posed' if posed else ''}_{base}"
+        super().__init__(name, about, like=self._like)
+        size = NOISE_SIZE if axis == "noise" else None
+        changes = {
+            "simulator": "LIBERO-Plus on MuJoCo",
+            "render_size": size,
+            # The robot really posed is ours, and none of the 10,030.
+            "family": None if posed else "LIBERO-Plus",
+        }
+        self.spec = self.spec.model_copy(update=changes)
+        self.keeps_assets = axis in COMPILING
 
     def tasks(self) -> Sequence[Task]:
         """LIBERO's tasks in its order; all of them locked where the wheel is not installed."""
         if lock := wheel.lock():
             return [
                 dataclasses.replace(task, init_states=0, init_states_hash="", locked=lock)
-                for task in self._base.tasks()
+                for task in libero_tasks(self._like)
             ]
-        return _tasks(self._axis, self._base.spec.name, os.environ.get(scenes.ASSETS))
+        return _tasks(self._axis, self._like, os.environ.get(scenes.ASSETS))
 
     def fingerprint(self) -> Mapping[str, str]:
         """LIBERO's, the wheel's version, and a hash of the files that are used."""
         if wheel.lock():
-            return {**self._base.fingerprint(), wheel.DISTRIBUTION: "locked"}
+            return {**super().fingerprint(), wheel.DISTRIBUTION: "locked"}
         return {
-            **self._base.fingerprint(),
+            **super().fingerprint(),
             wheel.DISTRIBUTION: wheel.VERSION,
-            "plus_files": _used(self._axis, self._base.spec.name, os.environ.get(scenes.ASSETS)),
+            "plus_files": _used(self._axis, self._like, os.environ.get(scenes.ASSETS)),
         }
 
-    def privileged_fingerprint(self, names: Sequence[str]) -> Mapping[str, str]:
-        """As LIBERO's: the experts are the same."""
-        return self._base.privileged_fingerprint(names)
-
-    def open(self, task: Task, rendering: str) -> Simulator:
-        """Compile the base task's scene, or that of the first variant with one of its own.
-
-        Where each variant is a scene, the assets that they share are kept.
-        """
-        untouched = "mujoco" not in sys.modules
-        self._backend = gl.enable()
-        from tasks.libero.leftovers import keep_assets
+    def compiled(self, task: Task, rendering: str) -> LiberoSimulator:
+        """Compile the base task's scene, or that of the first variant with one of its own."""
         from tasks.libero.plus.simulator import PlusSimulator
 
-        keep_assets(self._axis in COMPILING or not untouched)
-        name = self._base.spec.name
-        self._simulator = PlusSimulator(
-            name,
-            _of(self._axis, name)[task.name],
+        return PlusSimulator(
+            self._like,
+            _of(self._axis, self._like)[task.name],
             [task.lock(state) for state in range(task.init_states)],
-            init_states(name, task.index)[0],
+            init_states(self._like, task.index)[0],
             self._posed,
             rendering,
         )
-        return self._simulator
-
-    def environment(self) -> Mapping[str, str]:
-        """GL backend and renderer string of the simulator opened last."""
-        return {"gl_backend": self._backend, "gl_renderer": self._simulator.gl_renderer}
 
     def diagnose(self) -> Sequence[Check]:
         """Whether the wheel is there; LIBERO itself is checked by its own suites."""
@@ -125,7 +111,7 @@ def _of(axis: str, suite: str) -> Mapping[str, tuple[Variant, ...]]:
 @functools.cache
 def _tasks(axis: str, suite: str, assets: str | None) -> tuple[Task, ...]:
     out = []
-    for task in LiberoSuite(suite).tasks():
+    for task in libero_tasks(suite):
         named = tuple(_named(suite, task, variant) for variant in _of(axis, suite)[task.name])
         # The names stand for what is done to the state; the files behind them are in the
         # fingerprint, and the instruction is part of a cell's key.

@@ -49,7 +49,7 @@ class RemoteOptions(Frozen):
     Attributes:
         url: where it is served: one address or several that serve the same.
         preset: what its wire means; a server of wambench says it of itself.
-        identity: what is served, in words that change with it (``pi05_libero@1f3a``); a part of the
+        identity: what is served, in words that change with it (``pi05@1f3a``); a part of the
             cell keys. A server of wambench says it of itself.
         timeout: seconds that one answer may take.
         patience: seconds that a server may be away before what was asked counts as lost.

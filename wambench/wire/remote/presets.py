@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from wambench.contract import Frozen, PolicySpec
 from wambench.errors import UserError, did_you_mean
 from wambench.wire.presets import (
-    GR00T_LIBERO,
-    OPENPI_LIBERO,
-    STARVLA_LIBERO,
-    VLA_EVAL_LIBERO,
+    GR00T_PANDA,
+    OPENPI_PANDA,
+    STARVLA_PANDA,
+    VLA_EVAL_PANDA,
     WirePreset,
 )
 from wambench.wire.remote.address import Protocol
@@ -74,27 +74,27 @@ def translated(chunk: NDArray[np.floating], gripper: Gripper) -> NDArray[np.floa
     return np.concatenate([chunk[:, :-1], ours.astype(chunk.dtype)], axis=1)
 
 
-WITHOUT_STATE = STARVLA_LIBERO.model_copy(update={"state": ()})  # as starVLA's own LIBERO client
+WITHOUT_STATE = STARVLA_PANDA.model_copy(update={"state": ()})  # as starVLA's own LIBERO client
 
 PEERS: Mapping[str, Peer] = {
     "pi0-libero": Peer(
         about="pi0 on LIBERO behind openpi's server",
-        protocol="openpi", paradigm="vla", wire=OPENPI_LIBERO, image_size=(224, 224),
+        protocol="openpi", paradigm="vla", wire=OPENPI_PANDA, image_size=(224, 224),
         horizon=50, replan_steps=5, gripper="as_is",
     ),
     "pi05-libero": Peer(
         about="pi0.5 on LIBERO behind openpi's server",
-        protocol="openpi", paradigm="vla", wire=OPENPI_LIBERO, image_size=(224, 224),
+        protocol="openpi", paradigm="vla", wire=OPENPI_PANDA, image_size=(224, 224),
         horizon=10, replan_steps=5, gripper="as_is",
     ),
     "vla-eval-libero": Peer(
         about="a model server of vla-eval on LIBERO, asked before every control step",
-        protocol="vla-eval", paradigm="vla", wire=VLA_EVAL_LIBERO, image_size=(256, 256),
+        protocol="vla-eval", paradigm="vla", wire=VLA_EVAL_PANDA, image_size=(256, 256),
         horizon=1, replan_steps=None, gripper="sign",
     ),
     "vla-eval-oft-libero": Peer(
         about="vla-eval's OpenVLA-OFT on LIBERO, whose chunk of 8 lives in the server",
-        protocol="vla-eval", paradigm="vla", wire=VLA_EVAL_LIBERO, image_size=(256, 256),
+        protocol="vla-eval", paradigm="vla", wire=VLA_EVAL_PANDA, image_size=(256, 256),
         horizon=8, replan_steps=None, gripper="sign",
     ),
     "starvla-libero": Peer(
@@ -105,7 +105,7 @@ PEERS: Mapping[str, Peer] = {
     # 16 and 8: N1.6's libero_panda and its LIBERO loop. The server says how many, and is asked.
     "gr00t-libero": Peer(
         about="GR00T on LIBERO; chunks of 16 are N1.6's, N1.7 wants horizon: 40",
-        protocol="gr00t", paradigm="vla", wire=GR00T_LIBERO, image_size=(256, 256),
+        protocol="gr00t", paradigm="vla", wire=GR00T_PANDA, image_size=(256, 256),
         horizon=16, replan_steps=8, gripper="one_opens",
     ),
 }  # fmt: skip

@@ -23,7 +23,7 @@ from wambench.wire.remote.session import (
     state,
 )
 
-SAMPLING = {"do_sample": False, "use_ddim": True, "num_ddim_steps": 10}  # as its LIBERO client
+SAMPLING = {"do_sample": False, "use_ddim": True, "num_ddim_steps": 10}  # as its own client
 
 
 class StarvlaSession(Session):

@@ -189,7 +189,7 @@ def as_vla_eval(turn: NDArray[np.float64], flipped: bool) -> NDArray[np.float64]
     """An axis-angle [3] as vla-eval's benchmark sends it.
 
     Args:
-        turn: as robosuite gives it, its angle in [0, 2 pi).
+        turn: as our suites give it, its angle in [0, 2 pi).
         flipped: as the quaternion of w >= 0, so the angle is at most pi. The gripper points down,
             so the angle is nearly pi, and the sign of the whole jumps from frame to frame.
 
@@ -206,7 +206,7 @@ def _with(seen: Observation, name: str, value: NDArray[np.float64]) -> Observati
 
 
 def _task(start: EpisodeStart) -> Mapping[str, Any]:
-    """As LIBERO's benchmark names one; suites that are not here have no numbers."""
+    """As its own benchmark names one; suites that are not here have no numbers."""
     try:
         tasks = plugins.make_suite(start.suite).tasks()
     except UserError:
