@@ -1,4 +1,4 @@
-# make sweep | audit | attention | reproduce-nano | test | test-slow | test-full | bench | check  (each sets
+# make setup-plus | sweep | audit | attention | reproduce-nano | test | test-slow | test-full | bench | check  (each sets
 # everything up first; no root, no GPU); make audit-gpu measures the published policies on a GPU of 80 GB.
 PYTHON ?= python3.11
 VENV := .venv
