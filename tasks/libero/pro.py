@@ -71,7 +71,7 @@ class Source:
 
 
 def _suites() -> Mapping[str, tuple[Source, ...]]:
-    out = {
+    out: dict[str, tuple[Source, ...]] = {
         f"libero_pro_{axis}_{base}": (Source(f"libero_{base}", f"libero_{base}_{suffix}", axis),)
         for axis, suffix in SUFFIX.items()
         for base in BASES
