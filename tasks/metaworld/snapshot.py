@@ -58,7 +58,9 @@ def seen_qpos(
     """The joints [nq] that the bodies of ``data`` are placed by, after a reset.
 
     Five tasks' resets leave the bodies where they were 2.5 ms before, up to 0.6 mm away, which
-    upstream's pictures and readings show: one Euler step back. ``scratch`` is overwritten.
+    upstream's pictures and readings show: one Euler step back. In window-close they also leave
+    the window shut until the first step, though its joint is open; what is open is shown open.
+    ``scratch`` is overwritten.
     """
     scratch.qpos[:] = data.qpos
     scratch.mocap_pos[:], scratch.mocap_quat[:] = data.mocap_pos, data.mocap_quat

@@ -39,10 +39,10 @@ class MetaWorldSuite(Suite):
             renderings=RENDERINGS,
             default_max_steps=500,
             grippers=("raw",),  # the experts hold with 0.6, and 0 means something too
-            memory_mb=800,
-            step_seconds=0.002,
-            look_seconds=1.0,
-            open_seconds=2.0,
+            memory_mb=700,
+            step_seconds=0.001,
+            look_seconds=0.5,
+            open_seconds=1.0,
         )
 
     def tasks(self) -> Sequence[Task]:
