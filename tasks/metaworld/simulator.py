@@ -49,6 +49,8 @@ class MetaWorldSimulator(Simulator):
         env._set_task_called, env._freeze_rand_vec, env._partially_observable = True, True, False
         env.__dict__.pop("sawyer_observation_space", None)
         env.max_path_length = FOREVER
+        # What it warns of is raised below; by itself it writes a log where the process was started.
+        mujoco.set_mju_user_warning(lambda message: None)
         model = env.model
         self._pristine = {field: getattr(model, field).copy() for field in EDITED}
         self._marks = marks_of(name, env)
