@@ -139,7 +139,14 @@ def _named(suite: str, task: Task, variant: Variant) -> InitState:
         instruction=instruction,
         as_released=as_released,
         factors=Factors(
-            variant.axis, variant.kind, magnitude, variant.unit, suite, task.name, base_state=0
+            variant.axis,
+            variant.kind,
+            magnitude,
+            variant.unit,
+            base_suite=suite,
+            base_task=task.name,
+            # A layout's own state has all objects, and the arm, drawn anew.
+            base_state=None if variant.own_state else 0,
         ),
         locked=scenes.lock_of(suite, variant),
     )
