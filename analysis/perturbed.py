@@ -32,7 +32,8 @@ Varied: TypeAlias = pd.DataFrame
 ``policy, suite, task_index, task, init_state, seed`` and :class:`wambench.suite.Factors` of the
 cell; ``ended`` as of :data:`analysis.pairing.Asked`; ``plain``: success of what it is held against,
 0 to 1, NaN without any; ``plain_cells``: how many those are; ``is_paired``; ``is_asked``: whether
-the run asks for what it is held against at all.
+the run asks for it at all; ``base``, ``held``, ``variant``: numbers of the base
+task, of what it is held against (whoever the policy is) and of the initial state.
 """
 VARIANT = ["suite", "task_index", "task", "init_state"]
 PAIRED = ["base_suite", "base_task", "base_state"]
@@ -92,7 +93,13 @@ def _beside(varied: pd.DataFrame, plain: pd.DataFrame) -> Varied:
         is_asked=both["asked"].fillna(0) > 0,
         plain=both["plain"].astype(float),
         plain_cells=both["plain_cells"].fillna(0).astype(float),
-    ).drop(columns="asked")
+        once=both["seed"].where(both["is_paired"], 0),
+    )
+    both = both.assign(
+        base=_numbered(both, BASE),
+        held=_numbered(both, [*PAIRED, "once"]),
+        variant=_numbered(both, VARIANT),
+    ).drop(columns=["asked", "once"])
     return both.sort_values(["policy", *VARIANT, "seed"], ignore_index=True, kind="stable")
 
 
@@ -108,14 +115,11 @@ def design(cells: Varied, of_axis: Mapping[str, float] = NOTHING) -> Design:
         counts = cells["axis"].map(cells["axis"].value_counts())
         weight = (cells["axis"].map(of_axis) / counts).to_numpy(float) * len(cells)
     return Design(
-        task=_numbered(cells, BASE),
-        plain=_numbered(cells.assign(once=cells["seed"].where(cells["is_paired"], 0)), PLAIN),
+        task=np.unique(cells["base"], return_inverse=True)[1],
+        plain=np.unique(cells["held"], return_inverse=True)[1],
         plain_cells=np.maximum(1.0, cells["plain_cells"].to_numpy(float)),
         weight=weight,
     )
-
-
-PLAIN = [*PAIRED, "once"]
 
 
 def drop_of(cells: Varied, of_axis: Mapping[str, float] = NOTHING) -> Drop | None:
@@ -130,7 +134,7 @@ def drop_of(cells: Varied, of_axis: Mapping[str, float] = NOTHING) -> Drop | Non
 
 def both_of(first: Varied, second: Varied) -> Varied:
     """Cells that two policies finished and have something to be held against, side by side."""
-    keys = [*VARIANT, "seed"]
+    keys = ["variant", "seed"]
     others = compared(second)[[*keys, "ended", "plain"]]
     return compared(first).merge(others, on=keys, suffixes=("", "_other"))
 
@@ -185,14 +189,13 @@ def _alone_on_plain(
 
 def by_base_task(cells: Varied) -> Asked:
     """How policies ended in perturbed cells, sorted under base tasks: those are what was drawn."""
-    variants = _numbered(cells, VARIANT)
     return asked_of(
         pd.DataFrame(
             {
                 "policy": cells["policy"],
                 "suite": cells["base_suite"],
-                "task_index": _numbered(cells, BASE),
-                "init_state": variants,
+                "task_index": cells["base"],
+                "init_state": cells["variant"],
                 "seed": cells["seed"],
                 "outcome": cells["ended"].map({WON: "success", LOST: "failure"}),
             }

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from time import process_time
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.libero import runtime
+from tasks.libero.plus import scenes
 from tasks.libero.plus.noise import corrupt
-from tasks.libero.plus.variants import parse
+from tasks.libero.plus.variants import Variant, parse
 from wambench import plugins
 
+SUITE = "libero_goal"
 NOOP = np.array([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0])
 
 
@@ -184,4 +191,83 @@ def costs() -> dict[str, float]:
             corrupt(picture, number, np.random.RandomState(0))
             took.append(process_time() - started)
         out["noise"] = max(out.get("noise", 0.0), min(took))
+    return out
+
+
+def fake_archive(folder: Path) -> None:
+    """Stand-ins, made of LIBERO's own files, for what LIBERO-Plus' archive holds.
+
+    The scene of one light variant, very dark, and the objects of one layout variant, laid out in
+    the shallow form that LIBERO-Plus has.
+    """
+    ours, assets = runtime.assets_path(), folder / "their/release/assets"
+    (assets / "scenes/lights").mkdir(parents=True)
+    (assets / "textures").symlink_to(ours / "textures")
+    for part in (ours / "scenes").iterdir():
+        (assets / "scenes" / part.name).symlink_to(part)
+    os.environ[scenes.ASSETS] = str(folder)
+    try:
+        wanted = {axis: scenes.scene_of(SUITE, first_of(axis)) for axis in ("light", "layout")}
+    finally:
+        del os.environ[scenes.ASSETS]
+    scene = (ours / "scenes/libero_tabletop_base_style.xml").read_text()
+    scene = re.sub(r'file="(?!/)', 'file="../', scene)
+    (lit,) = wanted["light"].files()
+    lit.write_text(re.sub(r'diffuse="[^"]*"', 'diffuse="0.1 0.1 0.3"', scene))
+    (like,) = (ours / "stable_hope_objects/butter").glob("*.xml")
+    for added in wanted["layout"].files():
+        added.parent.mkdir(parents=True)
+        shallow(like).write(added)
+
+
+def shallow(file: Path) -> ElementTree.ElementTree[Any]:
+    """An object of LIBERO without the body around it."""
+    tree = ElementTree.parse(file)
+    for element in tree.iter():
+        if "file" in element.attrib:
+            element.set("file", str((file.parent / element.get("file", "")).resolve()))
+    worldbody = tree.getroot().find("worldbody")
+    assert worldbody is not None
+    (outer,) = worldbody.findall("body")
+    inner = outer.find("body")
+    assert inner is not None
+    outer.remove(inner)
+    inner.extend(list(outer))
+    worldbody.remove(outer)
+    worldbody.append(inner)
+    return tree
+
+
+def first_of(axis: str) -> Variant:
+    """The first light variant, and the first one with one object added, of libero_goal's first."""
+    task = plugins.make_suite(f"libero_plus_{axis}_goal").tasks()[0]
+    sizes = (None, 1.0)
+    found = [s for s in task.named if s.locked and s.factors and s.factors.magnitude in sizes]
+    return parse(found[0].name)
+
+
+def archived(folder: str) -> dict[str, Any]:
+    """What the two variants show, given the stand-ins."""
+    names = {axis: first_of(axis).name for axis in ("light", "layout")}
+    os.environ[scenes.ASSETS] = folder
+    out: dict[str, Any] = {}
+    try:
+        for axis, name in names.items():
+            suite = plugins.make_suite(f"libero_plus_{axis}_goal")
+            task = suite.tasks()[0]
+            number = [state.name for state in task.named].index(name)
+            out[axis] = {"lock": task.lock(number), "open": len(task.open_states)}
+            simulator: Any = suite.open(task, "exact")
+            simulator.reset(number, 0)
+            for _ in range(5):
+                simulator.step(NOOP)
+            frame = simulator.draw(simulator.snapshot(), ["agentview"], (128, 128))["agentview"]
+            out[axis] |= {
+                "mean": float(frame.mean()),
+                "objects": sorted(simulator._env.objects_dict),
+                "numbers": len(simulator.state()),
+            }
+            simulator.close()
+    finally:
+        del os.environ[scenes.ASSETS]
     return out

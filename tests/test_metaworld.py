@@ -255,7 +255,7 @@ def test_a_sweep_and_what_reads_it(
         "protocol": "metaworld-1",
         "policies": ["expert", "random", "mirrored", "demonstrator"],
         "suites": {"metaworld_easy": ["reach-v3", "drawer-open-v3"]},
-        "init_states": [0, 1],
+        "init_states": 0,
         "protocol_changes": {"max_steps": {"metaworld_easy": 150}},
     }
     run = tmp_path / "run"

@@ -415,6 +415,31 @@ def test_regions_are_those_of_the_moved_camera() -> None:
 
 
 @installed
+def test_an_archive_unlocks_what_it_holds(tmp_path: Path) -> None:
+    """Stand-ins for it: the archive itself, 6.4 GB, is in no package index."""
+    plus_cells.fake_archive(tmp_path)
+    found = called_in_simulators_process(plus_cells.archived, str(tmp_path))
+    light, added = found["light"], found["layout"]
+    assert light["lock"] == added["lock"] == ""
+    moved = sum(state.name.count("_level") for state in tasks("layout", "goal")[0].named)
+    assert light["open"] == 1 and moved < added["open"] < 42, "the rest is missing, and locked"
+    assert light["mean"] < 100, "the stand-in is dark"
+    assert set(light["objects"]) < set(added["objects"])
+    assert added["numbers"] == light["numbers"] + 7 + 6, "a free body more"
+
+
+@installed
+def test_an_archive_that_is_none_is_named_in_the_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(scenes.ASSETS, str(tmp_path))
+    listed = tasks("light", "goal")
+    assert not any(task.open_states for task in listed)
+    line = listed[0].named[0].locked
+    assert line == f"{scenes.ASSETS}={tmp_path} has no folder scenes; name the unpacked archive"
+
+
+@installed
 def test_variants_open_fast_and_noise_is_cheap() -> None:
     found = called_in_simulators_process(plus_cells.costs)
     print(found)

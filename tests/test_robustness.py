@@ -16,10 +16,11 @@ from analysis.report.robustness import ALL, Robustness, bands, robustness
 from analysis.statistics import Drop
 from tests import made_up_drops as made_up
 from tests import test_report_numbers as printed
-from tests.conftest import CommandLine
+from tests.conftest import CommandLine, Install
 from tests.made_up_drops import AXES, BASE, STATES, TASKS, Ends, by_rate, make
-from tests.test_perturbed import suites  # noqa: F401  (a fixture)
+from tests.test_perturbed import MODULE, suites  # noqa: F401  (a fixture)
 from tests.test_report import NOTHING, Page, undrawn  # noqa: F401  (a fixture)
+from wambench import plugins
 from wambench.store import Store, outcomes_frame
 
 LOSES = by_rate(0.9, {"camera": 0.6, "words": 0.0, "noise": 0.3})
@@ -191,6 +192,20 @@ def test_populations_are_those_of_installed_suites() -> None:
     assert (family.name, family.total) == ("toy_perturbed", 24)
     assert family.population == {"noise": 6, "start": 12, "words": 6}, "locked ones count"
     assert (unknown.name, unknown.suites, unknown.total) == ("", ["elsewhere"], None)
+
+
+@pytest.mark.usefixtures("suites")
+def test_suites_of_a_family_are_counted_together(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = MODULE.replace('"toy_perturbed"', '"toy_twin"').replace("PerturbedToy", "Twin")
+    install("toytwin", {"toytwin.py": twin}, {plugins.SUITES: {"toy_twin": "toytwin:Twin"}})
+    for name in ("toy_perturbed", "toy_twin"):
+        suite = plugins.make_suite(name)
+        kin = suite.spec.model_copy(update={"family": "Toys"})
+        monkeypatch.setattr(suite, "spec", kin)
+    (family,) = families(["toy_perturbed"])
+    assert (family.name, family.suites, family.total) == ("Toys", ["toy_perturbed"], 48)
 
 
 @pytest.mark.usefixtures("suites")

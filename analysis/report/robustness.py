@@ -25,6 +25,7 @@ MANY_MAGNITUDES = 8
 """More than these are put into :data:`BANDS` bands of equally many magnitudes."""
 BANDS = 5
 ALL = "all"
+KIND = ["axis", "kind", "unit"]
 FEW_PAIRS = 60  # rows of a table that someone still reads
 
 
@@ -283,11 +284,11 @@ def _mean(label: str, own: Varied, axes: Sequence[str], family: Family) -> MeanR
 
 
 def _variants(cells: Varied) -> int:
-    return len(cells[perturbed.VARIANT].drop_duplicates())
+    return cells["variant"].nunique()
 
 
 def _rate_on(experts: Varied, cells: Varied) -> float | None:
-    keys = [*perturbed.VARIANT, "seed"]
+    keys = ["variant", "seed"]
     same = experts[experts["ended"] >= LOST].merge(cells[keys], on=keys)
     return float((same["ended"] == WON).mean()) if len(same) else None
 
@@ -298,16 +299,18 @@ def _curve(label: str, own: Varied, cells: Varied) -> Iterator[CurveRow]:
     An axis of one kind without magnitudes is told by its row.
     """
     kinds = cells.groupby("axis")["kind"].nunique()
-    for (axis, kind, unit), group in cells.groupby(["axis", "kind", "unit"], sort=True):
-        if kinds[axis] == 1 and len(bands(group["magnitude"])) == 1:
+    mine_of = dict(list(own.groupby(KIND)))
+    for key, group in cells.groupby(KIND, sort=True):
+        axis, kind, unit = key
+        found = bands(group["magnitude"])
+        if key not in mine_of or (kinds[axis] == 1 and len(found) == 1):
             continue
-        mine = own[(own["axis"] == axis) & (own["kind"] == kind) & (own["unit"] == unit)]
-        for low, high in bands(group["magnitude"]):
+        mine = mine_of[key]
+        for low, high in found:
             at = mine["magnitude"]
             inside = at.isna() if low is None else at.between(low, high)
-            found = perturbed.drop_of(mine[inside])
-            if found:
-                yield CurveRow(label, axis, kind, low, high, unit if low is not None else "", found)
+            if lost := perturbed.drop_of(mine[inside]):
+                yield CurveRow(label, axis, kind, low, high, unit if low is not None else "", lost)
 
 
 def bands(magnitudes: pd.Series) -> Sequence[tuple[float | None, float | None]]:
@@ -337,7 +340,7 @@ def _judged(
                 for cells in (own[first], own[second])
             ]
             both = perturbed.both_of(*sides)
-            keys = [*perturbed.VARIANT, "seed"]
+            keys = ["variant", "seed"]
             asked = len(pd.concat([side[keys] for side in sides]).drop_duplicates())
             lost = None
             if len(both):

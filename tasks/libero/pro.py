@@ -96,6 +96,8 @@ class ProSuite(SceneSuite):
         if first.kind:
             about = f"{first.base}'s tasks, the object moved 7 to 35 cm along {first.kind}"
         super().__init__(name, f"LIBERO-Pro: {about}", like=first.base)
+        if first.shift_cm is None:  # one of the sixteen, which are registered upstream
+            self.spec = self.spec.model_copy(update={"family": "LIBERO-Pro"})
 
     def tasks(self) -> Sequence[Task]:
         """Tasks in the base suite's order, the smallest shift first."""

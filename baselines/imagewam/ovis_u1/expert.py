@@ -10,16 +10,9 @@ from torch import Tensor, nn
 
 from baselines.core.attention import KVCache
 from baselines.imagewam.config import TIME_CHANNELS
-from baselines.imagewam.ovis_u1.blocks import (
-    DoubleBlock,
-    Head,
-    Masks,
-    SingleBlock,
-    VectorMlp,
-    earlier,
-    time_features,
-)
+from baselines.imagewam.ovis_u1.blocks import DoubleBlock, Masks, SingleBlock, earlier
 from baselines.imagewam.ovis_u1.config import OvisU1Config
+from baselines.imagewam.ovis_u1.modulation import Head, VectorMlp, time_features
 from baselines.imagewam.ovis_u1.packing import action_positions, rope_of
 
 

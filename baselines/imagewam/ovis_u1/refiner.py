@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from baselines.core.attention import attend
-from baselines.imagewam.ovis_u1.blocks import NORM_EPS
+from baselines.imagewam.ovis_u1.modulation import NORM_EPS
 
 
 class _Embedder(nn.Module):

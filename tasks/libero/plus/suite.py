@@ -50,7 +50,12 @@ class PlusSuite(SceneSuite):
         name = f"libero_plus_{axis}{'_posed' if posed else ''}_{base}"
         super().__init__(name, about, like=self._like)
         size = NOISE_SIZE if axis == "noise" else None
-        changes = {"simulator": "LIBERO-Plus on MuJoCo", "render_size": size}
+        changes = {
+            "simulator": "LIBERO-Plus on MuJoCo",
+            "render_size": size,
+            # The robot really posed is ours, and none of the 10,030.
+            "family": None if posed else "LIBERO-Plus",
+        }
         self.spec = self.spec.model_copy(update=changes)
         self.keeps_assets = axis in COMPILING
 

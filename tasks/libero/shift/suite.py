@@ -3,8 +3,8 @@
 LIBERO-Plus' axes of these names need an archive of scene files that no package registry has. These
 are our own, made at run time of what LIBERO ships: results on the two are not to be compared.
 
-Variant k of a task is initial state k of the plain task: the same states, seeds and policy noise,
-other pixels. So each episode has a plain one to be paired with.
+Variant k of a task is initial state 30 + k of the plain task: the same states, seeds and policy
+noise, other pixels. So each episode has a plain one to be paired with.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ ABOUT = {
     "light": "dimmed, tinted, from the side, with hard shadows",
     "background": "other pictures on the table or floor and on the wall",
 }
+FIRST = 30  # of the plain initial states; those before it are what nano policies were trained on
 SUITES = {
     f"libero_shift_{axis}_{base}": (axis, f"libero_{base}") for axis in ABOUT for base in BASES
 }
@@ -61,9 +62,9 @@ class ShiftSuite(SceneSuite):
         from tasks.libero.shift.simulator import Dress
 
         if self._axis == "light":
-            return [Dress(state, light=variant.light) for state, variant in enumerate(LIGHTS)]
+            return [Dress(state, light=one.light) for state, one in enumerate(LIGHTS, FIRST)]
         variants = backgrounds(bddl.problem(goal_file(self._base, task.index)))
-        return [Dress(state, paint=dict(variant.paint)) for state, variant in enumerate(variants)]
+        return [Dress(state, paint=dict(one.paint)) for state, one in enumerate(variants, FIRST)]
 
 
 @functools.cache
@@ -73,7 +74,7 @@ def _tasks(axis: str, base: str) -> tuple[Task, ...]:
         problem = bddl.problem(goal_file(base, plain.index))
         named = _lights(base, plain) if axis == "light" else _backgrounds(base, plain, problem)
         looks = LIGHTS if axis == "light" else backgrounds(problem)
-        told = f"{plain.init_states_hash} {looks}"
+        told = f"{plain.init_states_hash} {FIRST} {looks}"
         digest = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
         out.append(Task(plain.index, plain.name, plain.instruction, len(named), digest, named))
     return tuple(out)
@@ -86,13 +87,13 @@ def _lights(base: str, plain: Task) -> tuple[InitState, ...]:
             plain.instruction,
             factors=Factors("light", one.kind, one.magnitude, one.unit, base, plain.name, state),
         )
-        for state, one in enumerate(LIGHTS)
+        for state, one in enumerate(LIGHTS, FIRST)
     )
 
 
 def _backgrounds(base: str, plain: Task, problem: str) -> tuple[InitState, ...]:
     out = []
-    for state, one in enumerate(backgrounds(problem)):
+    for state, one in enumerate(backgrounds(problem), FIRST):
         count = float(len(one.paint))
         factors = Factors("background", one.kind, count, "surfaces", base, plain.name, state)
         name = ", ".join(f"{surface} {picture}" for surface, picture in one.paint)
