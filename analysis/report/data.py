@@ -65,10 +65,10 @@ def collect(store: Store) -> Tables:
     )
     order = [row.policy for row in policies]
     every, took = pairing.asked_of(outcomes), efforts(store)
-    asked = every[[label for label in every if label in shown]]
-    if apart:
-        asked = asked[~asked.index.get_level_values("suite").isin(apart)]
-    paid = thinking(store, cells, choices, every, stopping)
+    whole = every[~every.index.get_level_values("suite").isin(apart)] if apart else every
+    asked = whole[[label for label in whole if label in shown]]
+    plain_cells = [count for count in cells if count.suite not in apart]
+    paid = thinking(store, plain_cells, choices, whole, stopping)
     configs = passport.info.get("policies", {}) if passport else {}
     conditions = condition_rows(took, {label: configs.get(label, {}) for label in order})
     wire = wire_rows(store, order, passport)

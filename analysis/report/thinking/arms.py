@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.report.score import Score
@@ -86,7 +86,7 @@ def arm_rows(
     ]
     policies = list(dict.fromkeys(timing.policy for _, timing in timed))
     rules = list(dict.fromkeys(timing.rule for _, timing in timed))
-    spent = _spent(store)
+    spent = _spent(store, {count.suite for count in cells})
     rows = [_row(label, timing, counted[label], spent.get(label)) for label, timing in timed]
     return sorted(
         rows,
@@ -142,10 +142,10 @@ def _row(label: str, timing: Timing, counts: Sequence[Count], spent: _Spent | No
     )
 
 
-def _spent(store: Store) -> Mapping[str, _Spent]:
-    """Arm -> what its finished episodes took."""
+def _spent(store: Store, suites: Collection[str]) -> Mapping[str, _Spent]:
+    """Arm -> what its finished episodes on these suites took."""
     kept = store.measurements(PREFIX)
-    cells = store.cells(kept)
+    cells = [stored for stored in store.cells(kept) if stored.cell.suite in suites]
     hz = _control_hz({stored.cell.suite for stored in cells})
     found: dict[str, _Spent] = {}
     for stored in cells:
