@@ -108,7 +108,7 @@ def beside_the_plain_one() -> dict[str, Any]:
     joints = np.array(plain._env.robots[0]._ref_joint_pos_indexes)
     out: dict[str, Any] = {"plain": episode(plain, 0)}
     plain.close()
-    for axis in ("camera", "robot", "robot_posed", "noise", "language"):
+    for axis in ("camera", "robot", "robot_posed", "noise"):
         simulator, task = opened(f"libero_plus_{axis}_goal")
         last = task.init_states - 1
         simulator.reset(last, 0)

@@ -385,7 +385,7 @@ def test_variants_depend_on_themselves_alone() -> None:
 def test_what_a_variant_changes_of_its_plain_cell() -> None:
     found = called_in_simulators_process(plus_cells.beside_the_plain_one)
     digest, agentview, wrist, *_ = found["plain"]
-    for axis in ("camera", "noise", "language"):
+    for axis in ("camera", "noise"):
         # The physics is the plain cell's, and so is what the wrist sees.
         assert found[axis]["state"] and found[axis]["asked"] == 0.0
         assert found[axis]["seen"][0] == digest and found[axis]["seen"][2] == wrist
@@ -400,10 +400,11 @@ def test_what_a_variant_changes_of_its_plain_cell() -> None:
 
 
 @installed
-def test_frames_of_moved_cameras_lack_nothing() -> None:
-    names = ["libero_plus_camera_goal", "libero_plus_camera_object"]
+@pytest.mark.parametrize("base", ["goal", pytest.param("object", marks=pytest.mark.slow)])
+def test_frames_of_moved_cameras_lack_nothing(base: str) -> None:
+    names = [f"libero_plus_camera_{base}"]
     found = called_in_simulators_process(plus_cells.unculled, names)
-    assert len(found) == 16 and all(found)
+    assert len(found) == 8 and all(found)
 
 
 @installed
