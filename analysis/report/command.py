@@ -79,6 +79,8 @@ def command(
     for notice in tables.notices:
         print(notice)
     print_table(map(_summary, tables.policies), ["policy", "success", "interval", "suite_mean"])
+    if tables.standing:
+        print("not told apart from the best: " + ", ".join(tables.standing.best))
     print(f"written to {file}" + (f", and {len(written)} files in {sheets}" if written else ""))
 
 
