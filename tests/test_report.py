@@ -160,7 +160,7 @@ def rate_cell(successes: int, episodes: int) -> str:
     """Rate and interval as the page writes them, by another road than the page's."""
     if not episodes:
         return NOTHING
-    ends = binomtest(successes, episodes).proportion_ci(0.95, "wilson")
+    ends = binomtest(successes, episodes).proportion_ci(0.95, "exact")
     share = 100 * successes / episodes
     return f"{share:.1f} %{100 * ends.low:.1f}–{100 * ends.high:.1f}"
 

@@ -36,6 +36,7 @@ ROWS = {
     "changes": f"policy {PAIR.replace(' left_out:+', '')} verdict",
     "moved": "cell before after",
     "pairs": f"policy against verdict {PAIR} p:p p_holm:p",
+    "standing": "policy best_rank:n worst_rank:n may_be_best",
     "variants": "policy changed cells:n variant_rate:% policy_rate:% difference:% low:% high:% "
     "p:p p_holm:p verdict",
     "chance": "policy cells:n variant_rate:% chance_rate:% difference:% low:% high:% p:p p_holm:p "

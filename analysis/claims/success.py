@@ -8,7 +8,7 @@ from pathlib import Path
 
 from analysis.claims.published import Number, Published, Readings, Table
 from analysis.claims.rows import Finding, Row, judge
-from analysis.statistics import wilson
+from analysis.statistics import rate_interval
 from wambench.store import Store, counts
 
 COMMAND = "wambench sweep FILE --out RUN, then wambench audit claims --run RUN"
@@ -103,7 +103,7 @@ def _tested(bare: Row, claimed: float, played: Sequence[Score], policy: str) -> 
     """The claimed rate against the interval of the episodes that were played."""
     successes = sum(score.successes for score in played)
     episodes = sum(score.episodes for score in played)
-    low, high = (100 * end for end in wilson(successes, episodes))
+    low, high = (100 * end for end in rate_interval(successes, episodes))
     finding = Finding(
         condition=f"{policy}, {episodes} episodes",
         value=100 * successes / episodes,

@@ -11,7 +11,7 @@ import typer
 
 from analysis.planning.questions import TASKS, Design, Question, check, designs
 from analysis.planning.runs import Pace, Run, hours, read
-from analysis.statistics import CONFIDENCE, POWER
+from analysis.statistics import CONFIDENCE, POWER, SWEEPS
 from wambench.cli.output import Json, print_json, print_table
 from wambench.sweep.machine import cores
 
@@ -93,7 +93,9 @@ def _print(
     ]
     print_table(rows, list(rows[0]))
     print(
-        "same cells: the test of verdicts, over tasks; different episodes: one that knows no tasks"
+        "same cells: the test of verdicts, "
+        + (f"{SWEEPS:,} simulated sweeps" if question.tasks > 1 else "every count enumerated")
+        + "; different episodes: the score test, every count enumerated, which knows no tasks"
     )
     if paces:
         print(f"hours are of {workers} workers at the pace of this run, opening of tasks excluded")

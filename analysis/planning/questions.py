@@ -13,6 +13,7 @@ from analysis.statistics import (
     episodes_paired,
     episodes_unpaired,
     highest_correlation,
+    power_at_most,
 )
 from wambench.errors import UserError
 
@@ -86,12 +87,9 @@ def check(question: Question, correlations: Sequence[float]) -> None:
                 f"--paired-correlation {correlation:g} cannot be: with rates of "
                 f"{question.baseline:g} and {question.other:g} it is 0 to {highest:.3f}"
             )
-    if math.isinf(_paired(question, abs(question.delta))):
-        raise UserError(
-            f"--tasks {question.tasks} are too few: with a --task-spread of "
-            f"{question.task_spread:g} no number of episodes tells a difference of "
-            f"{abs(question.delta):g}; take more tasks"
-        )
+    spread, tasks = question.task_spread, question.tasks
+    if tasks > 1 and power_at_most(question.delta, question.surer, spread, tasks) <= question.power:
+        raise _too_few(question)
 
 
 def designs(
@@ -117,16 +115,27 @@ def designs(
         if correlation > highest and name == "same cells, if":
             continue
         share = max(discordance(first, second, possible), abs(question.delta))
-        out.append(Design(name, possible, share, int(_paired(question, share))))
+        out.append(Design(name, possible, share, _paired(question, share)))
     return out
 
 
-def _paired(question: Question, discordant: float) -> float:
-    return episodes_paired(
+def _paired(question: Question, discordant: float) -> int:
+    found = episodes_paired(
         question.delta,
         discordant,
         question.power,
         question.surer,
         task_spread=question.task_spread,
         tasks=question.tasks,
+    )
+    if math.isinf(found):
+        raise _too_few(question)
+    return int(found)
+
+
+def _too_few(question: Question) -> UserError:
+    return UserError(
+        f"--tasks {question.tasks} are too few: with a --task-spread of "
+        f"{question.task_spread:g} no number of episodes tells a difference of "
+        f"{abs(question.delta):g}; take more tasks"
     )

@@ -86,6 +86,8 @@ def command(
     for notice in tables.notices:
         print(notice)
     print_table(map(_summary, tables.policies), ["policy", "success", "interval", "suite_mean"])
+    if tables.standing:
+        print("not told apart from the best: " + ", ".join(tables.standing.best))
     for family in tables.robustness:
         print(f"\n{family.title}: what perturbations cost, in points")
         print_table(map(_cost, family.means), ["policy", "variants", *DROPS])

@@ -26,7 +26,7 @@ from analysis.report.tables import (
 from analysis.report.taxonomy import taxonomy
 from analysis.report.thinking import notices, representatives, thinking
 from analysis.report.variants import chance_rows, variant_rows
-from analysis.report.verdicts import comparisons, plainest
+from analysis.report.verdicts import comparisons, places, plainest
 from analysis.report.wire import marked, wire_rows
 from analysis.statistics import clustered
 from wambench import plugins
@@ -74,6 +74,7 @@ def collect(store: Store) -> Tables:
     wire = wire_rows(store, order, passport)
     remote = {row.policy for row in wire}
     found = robustness(outcomes, factors, choices, specs, order)
+    compared = comparisons(asked, choices, specs, order, stopping)
     return Tables(
         run=store.folder.resolve().name,
         protocol=", ".join(sorted({count.protocol for count in cells})),
@@ -88,8 +89,9 @@ def collect(store: Store) -> Tables:
         policies=policies,
         by_suite=by_suite,
         by_task=by_task,
-        comparisons=comparisons(asked, choices, specs, order, stopping),
+        comparisons=compared,
         ranks=pairing.rank(asked[list(plainest(choices, order))]),
+        standing=places(compared, specs, order),
         variants=variant_rows(asked, choices, stopping),
         chance=chance_rows(asked, choices),
         conditions=conditions,

@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analysis.statistics import wilson
+from analysis.statistics import rate_interval
 from wambench.store import Count
 
 
 @dataclass(frozen=True)
 class Score:
-    """How a group of cells ended. ``rate``, ``low`` and ``high`` (95 %, Wilson) are 0 to 1."""
+    """How a group of cells ended. ``rate``, ``low`` and ``high`` (95 %, Clopper-Pearson) are 0 to 1."""
 
     successes: int
     episodes: int
@@ -48,5 +48,5 @@ class Score:
     ) -> Score:
         """The rate and its interval of these counts."""
         rate = successes / episodes if episodes else None
-        low, high = wilson(successes, episodes)
+        low, high = rate_interval(successes, episodes)
         return cls(successes, episodes, policy_errors, missing, rate, low, high)

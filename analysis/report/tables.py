@@ -21,7 +21,7 @@ from analysis.report.taxonomy import Taxonomy
 from analysis.report.thinking import Thinking
 from analysis.report.variants import ChanceRow, VariantRow
 from analysis.report.wire import WireRow
-from analysis.statistics import Interval, Ranks
+from analysis.statistics import Interval, Ranks, Standing
 from wambench.passport import Passport
 
 
@@ -30,7 +30,7 @@ class PolicyRow:
     """A policy over all suites.
 
     ``suite_mean`` is the unweighted mean of the rates on its suites, None while one of them has no
-    episode; its interval resamples tasks and is None where there are too few of them.
+    episode; its interval knows that tasks differ and is None where there are too few of them.
     """
 
     policy: str
@@ -123,6 +123,7 @@ class Tables:
     by_task: Sequence[TaskRow]
     comparisons: Sequence[Comparison]
     ranks: Ranks | None
+    standing: Standing | None  # of learned policies
     variants: Sequence[VariantRow]
     chance: Sequence[ChanceRow]  # variants against random actions
     conditions: Sequence[ConditionRow]

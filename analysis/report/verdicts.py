@@ -8,7 +8,8 @@ from itertools import combinations
 from typing import Protocol
 
 from analysis.pairing import Asked, Comparison, compare
-from analysis.statistics import Kind, Verdict
+from analysis.statistics import Kind, Standing, Verdict, standing
+from analysis.statistics.standing import TURNED
 from analysis.stopping import early_verdicts
 from wambench.cells import PolicyChoice
 from wambench.contract import PolicySpec
@@ -100,19 +101,26 @@ def comparisons(
     return compare(asked, pairs, judged=early_verdicts(stopping, asked, pairs))
 
 
+def places(
+    found: Sequence[Comparison], specs: Mapping[str, PolicySpec], order: Sequence[str]
+) -> Standing | None:
+    """Ranks that the verdicts leave open, of learned policies; of all if fewer than two learn."""
+    compared = {label for one in found for label in (one.first, one.second)}
+    labels = [label for label in order if label in compared]
+    learned = [label for label in labels if specs[label].track != "scripted"]
+    verdicts = [(one.first, one.second, one.verdict.kind) for one in found]
+    return standing(learned if len(learned) > 1 else labels, verdicts)
+
+
 def sentences(
     found: Sequence[Pair], order: Sequence[str], words: Mapping[Kind, str] = WORDS
 ) -> Sequence[Sentence]:
     """One for each policy that was compared, in the order given."""
-    turned: Mapping[Kind, Kind] = {
-        "better": "worse", "worse": "better",
-        "equivalent": "equivalent", "undecided": "undecided",
-    }  # fmt: skip
     said: dict[str, dict[Kind, list[str]]] = {}
     for one in found:
         kind = one.verdict.kind
         said.setdefault(one.first, {}).setdefault(kind, []).append(one.second)
-        said.setdefault(one.second, {}).setdefault(turned[kind], []).append(one.first)
+        said.setdefault(one.second, {}).setdefault(TURNED[kind], []).append(one.first)
     return [
         Sentence(
             label,

@@ -13,20 +13,32 @@ from analysis.statistics.drops import (
     drop_difference,
 )
 from analysis.statistics.equivalence import MARGIN, equivalence
-from analysis.statistics.intervals import CONFIDENCE, MIN_TASKS, Interval, clustered, wilson
+from analysis.statistics.intervals import (
+    CONFIDENCE,
+    MIN_TASKS,
+    Interval,
+    clopper_pearson,
+    clustered,
+    rate_interval,
+)
 from analysis.statistics.iso_success import IsoSuccess, iso_success
 from analysis.statistics.multiple import holm
 from analysis.statistics.paired import Paired, difference_test, mcnemar, paired, task_test
 from analysis.statistics.power import (
     POWER,
+    SWEEPS,
     discordance,
-    episodes_paired,
-    episodes_unpaired,
     highest_correlation,
+    paired_power,
+    sweep_power,
+    unpaired_power,
 )
 from analysis.statistics.ranks import Ranks, ranks
+from analysis.statistics.sample_size import episodes_paired, episodes_unpaired, power_at_most
 from analysis.statistics.sequential import Evidence, Stop, evidence, stop
+from analysis.statistics.standing import Standing, standing
 from analysis.statistics.tally import Outcomes, Tally
+from analysis.statistics.unpaired import unpaired_interval, unpaired_test
 from analysis.statistics.verdicts import OF_DROPS, Kind, Verdict, verdicts
 
 __all__ = [
@@ -35,6 +47,7 @@ __all__ = [
     "MIN_TASKS",
     "OF_DROPS",
     "POWER",
+    "SWEEPS",
     "Design",
     "Drop",
     "DropDifference",
@@ -45,9 +58,11 @@ __all__ = [
     "Outcomes",
     "Paired",
     "Ranks",
+    "Standing",
     "Stop",
     "Tally",
     "Verdict",
+    "clopper_pearson",
     "clustered",
     "difference_test",
     "discordance",
@@ -62,9 +77,16 @@ __all__ = [
     "iso_success",
     "mcnemar",
     "paired",
+    "paired_power",
+    "power_at_most",
     "ranks",
+    "rate_interval",
+    "standing",
     "stop",
+    "sweep_power",
     "task_test",
+    "unpaired_interval",
+    "unpaired_power",
+    "unpaired_test",
     "verdicts",
-    "wilson",
 ]

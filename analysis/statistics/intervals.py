@@ -1,8 +1,9 @@
-"""How sure a success rate is: Wilson's interval, and the same with tasks as what was drawn."""
+"""How sure a success rate is: the exact interval, and the same with tasks as what was drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,20 +17,34 @@ MIN_TASKS = 2
 """One task tells nothing of how tasks differ."""
 
 
-def wilson(successes: int, episodes: int, confidence: float = CONFIDENCE) -> Interval:
-    """Wilson's score interval of a success rate (Wilson 1927, JASA 22:209-212).
+def rate_interval(successes: int, episodes: int, confidence: float = CONFIDENCE) -> Interval:
+    """Exact interval of a success rate, see :func:`clopper_pearson`.
 
-    Chosen because it stays inside [0, 1] and keeps a width when no episode or every episode
-    succeeds, where the normal approximation collapses to a point. It takes episodes as
-    independent. Without episodes nothing is known and the interval is (0, 1). Raises ValueError
-    unless 0 <= successes <= episodes.
+    It takes episodes as independent. Without episodes nothing is known and the interval is (0, 1).
+    Raises ValueError unless 0 <= successes <= episodes.
     """
     if not 0 <= successes <= episodes:
         raise ValueError(f"{successes} successes of {episodes} episodes")
     if episodes == 0:
         return 0.0, 1.0
-    found = stats.binomtest(successes, episodes).proportion_ci(confidence, method="wilson")
-    return float(found.low), float(found.high)
+    low, high = clopper_pearson(successes, episodes, confidence)
+    return float(low), float(high)
+
+
+def clopper_pearson(successes: Any, episodes: Any, confidence: float = CONFIDENCE) -> Any:
+    """Lowest and highest rate that either one-sided binomial test allows, [...] each.
+
+    Clopper & Pearson 1934, Biometrika 26:404-413. It never holds the rate less often than it says,
+    whatever the rate; intervals that are shorter on average do where a policy nearly always
+    succeeds. docs/statistics.md has what others cover and how long they are.
+
+    Args:
+        successes: of so many episodes; neither need be whole, [...].
+        episodes: more than 0, [...].
+        confidence: share of such intervals that hold the rate, at least.
+
+    """
+    return proportion_confint(successes, episodes, 1 - confidence, method="beta")
 
 
 def clustered(
@@ -39,14 +54,13 @@ def clustered(
 
     Episodes of one task tend to succeed or fail together, so tasks are what was drawn, within each
     suite. The variance between tasks says how many independent episodes these are worth, and
-    Wilson's interval of so many is returned (Korn & Graubard 1998, Survey Methodology 24:193-201,
-    with Wilson's interval in place of the exact one: Dean & Pagano 2015, J. Survey Statistics and
-    Methodology 3:484-503). Tasks may only widen it: episodes never count for more than they are.
+    the exact interval of so many is returned (Korn & Graubard 1998, Survey Methodology 24:193-201).
+    Tasks may only widen it: episodes never count for more than they are.
 
-    Resampling whole tasks covers less: of 40 tasks in 4 suites at a rate of 0.98 the percentile
-    bootstrap held the truth in 90 % of simulated runs where this holds it in 93 %. Neither can know
-    of tasks that no episode has shown: where a rate of 0.98 is 39 tasks always solved and one
-    never, it covers less than it says.
+    Simulated with four suites of ten tasks, 50 episodes each, it holds the mean in 95 to 97 % of
+    runs, at rates of 0.5 to 0.98 that differ by task with a standard deviation of up to 0.18 of
+    what is possible (a beta distribution of size 30). Neither this nor any other can know of tasks
+    that no episode has shown: with a standard deviation of 0.4 at a rate of 0.98 it holds 91 %.
 
     Args:
         suites: per suite, (successes, episodes) of each task that has episodes; need not be whole.
@@ -73,9 +87,8 @@ def clustered(
     few = (stats.t.ppf(tail, freedom) / stats.norm.ppf(tail)) ** 2
     variance = max(between * few, within) / count**2
     worth = mean * (1 - mean) / variance if variance else count**2 / scarcity
-    low, high = proportion_confint(mean * worth, worth, 1 - confidence, method="wilson")
-    # statsmodels leaves 1e-18 where Wilson's interval begins at 0.
-    return max(0.0, float(low)) if mean > 0 else 0.0, min(1.0, float(high)) if mean < 1 else 1.0
+    low, high = clopper_pearson(mean * worth, worth, confidence)
+    return float(low), float(high)
 
 
 def ratio_variance(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:

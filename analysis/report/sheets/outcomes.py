@@ -30,8 +30,8 @@ def success(tables: Tables, command: str) -> Sequence[Table]:
                 }
                 for row in tables.policies
             ],
-            command, "Wilson intervals, which take episodes as independent; that of the mean of "
-            "suites resamples tasks.",
+            command, "Clopper-Pearson intervals, which take episodes as independent; that of the "
+            "mean of suites counts as many episodes as the tasks are worth.",
         ),
         Table(
             "suites", "Success of each policy on each suite",

@@ -27,7 +27,7 @@ PAIR = (
 
 def pairs(tables: Tables, command: str) -> Sequence[Table]:
     """All comparisons of policies."""
-    changed, ranks = tables.changes, tables.ranks
+    changed, ranks, standing = tables.changes, tables.ranks, tables.standing
     return [
         Table(
             "changes", "Each policy now against itself then, on the cells that both runs finished",
@@ -52,6 +52,22 @@ def pairs(tables: Tables, command: str) -> Sequence[Table]:
             (POLICY, Column("against", "Against"), *PAIR),
             [pair_values(one) for one in tables.comparisons],
             command, "Verdicts are judged together, by Holm's method.",
+        ),
+        Table(
+            "standing", "Ranks that the verdicts leave open, 1 is best",
+            (
+                POLICY, Column("best_rank", "Best", 0), Column("worst_rank", "Worst", 0),
+                Column("may_be_best", "May be the best"),
+            ),
+            [
+                {
+                    "policy": label, "best_rank": best, "worst_rank": worst,
+                    "may_be_best": "yes" if label in standing.best else "no",
+                }
+                for label, (best, worst) in (standing.ranks.items() if standing else ())
+                if standing
+            ],
+            command, "With 95 % confidence all of these intervals hold at once.",
         ),
         Table(
             "ranks", "Mean ranks over tasks, 1 is best",
