@@ -21,9 +21,7 @@ class Standing:
     best: Sequence[str]
 
 
-def standing(
-    policies: Sequence[str], found: Sequence[tuple[str, str, Kind]]
-) -> Standing | None:
+def standing(policies: Sequence[str], found: Sequence[tuple[str, str, Kind]]) -> Standing | None:
     """Ranks that no verdict rules out.
 
     A policy stands behind all that are better than it and before all that are worse. Verdicts that
