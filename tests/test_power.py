@@ -83,14 +83,14 @@ def test_the_ends_are_where_the_score_is_that_of_the_confidence() -> None:
 
 def test_equals_on_cells_of_their_own_are_seldom_told_apart() -> None:
     found = []
-    for episodes in (10, 20, 50, 100, 200, 500):
+    for episodes in (10, 20, 30, 40, 50, 70, 100, 200, 500):
         won = np.arange(episodes + 1)
         told_apart = unpaired_test(won[:, None], episodes, won, episodes) <= 0.05
         rates = np.linspace(0.8, 0.999, 200)[:, None]
         chance = stats.binom.pmf(won, episodes, rates)
         found.append(((chance @ told_apart) * chance).sum(axis=1).max())
     print(f"\n{max(found):.4f}")
-    assert max(found) <= 0.055
+    assert max(found) <= 0.06
 
 
 # ------------------------------------------------------------------ power, counted another way

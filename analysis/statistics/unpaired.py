@@ -43,8 +43,8 @@ def unpaired_score(
 def unpaired_test(first: Any, first_cells: Any, second: Any, second_cells: Any) -> Any:
     """Two-sided p-value of "neither is better", [...]; it takes episodes as independent.
 
-    Of equal policies with rates of 0.8 to 0.999 it calls 5.5 % different at worst, at 10 to 500
-    episodes each (enumerated in tests/test_power.py).
+    Of equal policies with rates of 0.8 to 0.999 it calls up to 5.9 % different, enumerated at
+    10, 15, ... 500 episodes each: that of 40 episodes and a rate of 0.908.
     """
     z = unpaired_score(first, first_cells, second, second_cells)
     return 2 * stats.norm.sf(np.abs(z))
