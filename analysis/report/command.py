@@ -80,7 +80,8 @@ def command(
         print(notice)
     print_table(map(_summary, tables.policies), ["policy", "success", "interval", "suite_mean"])
     if tables.standing:
-        print("not told apart from the best: " + ", ".join(tables.standing.best))
+        best, ranked = ", ".join(tables.standing.best), len(tables.standing.ranks)
+        print(f"of {ranked} that are ranked, not told apart from the best: {best}")
     print(f"written to {file}" + (f", and {len(written)} files in {sheets}" if written else ""))
 
 
