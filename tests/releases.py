@@ -18,12 +18,26 @@ from baselines.core.checkpoints.mapping import to_file
 from baselines.core.checkpoints.writing import write_released, write_safetensors
 from baselines.core.policy import Card, LearnedPolicy
 from baselines.core.robots import LIBERO, LIBERO_OFT, LIBERO_OPENPI
-from baselines.imagewam.config import ImageWAMConfig, TextConfig
-from baselines.imagewam.config import VaeConfig as Flux2Vae
-from baselines.imagewam.layout import layout as imagewam_layout
-from baselines.imagewam.model import ImageWAM
-from baselines.imagewam.policy import ImageWAMOptions, ImageWAMPolicy
-from baselines.imagewam.vae_layout import vae_layout
+from baselines.imagewam.flux2.config import Flux2Config, TextConfig
+from baselines.imagewam.flux2.config import VaeConfig as Flux2Vae
+from baselines.imagewam.flux2.layout import layout as imagewam_layout
+from baselines.imagewam.flux2.model import Flux2WAM
+from baselines.imagewam.flux2.policy import Flux2Options, Flux2Policy
+from baselines.imagewam.flux2.vae_layout import vae_layout
+from baselines.imagewam.omnigen2.config import OmniGen2Config
+from baselines.imagewam.omnigen2.config import TextConfig as QwenConfig
+from baselines.imagewam.omnigen2.config import VaeConfig as Flux1Vae
+from baselines.imagewam.omnigen2.layout import layout as omnigen2_layout
+from baselines.imagewam.omnigen2.model import OmniGen2WAM
+from baselines.imagewam.omnigen2.policy import OmniGen2Options, OmniGen2Policy
+from baselines.imagewam.ovis_u1.config import ConditionConfig, EyeConfig, OvisU1Config
+from baselines.imagewam.ovis_u1.config import LanguageConfig as OvisLanguage
+from baselines.imagewam.ovis_u1.config import VaeConfig as OvisVae
+from baselines.imagewam.ovis_u1.layout import condition_layout
+from baselines.imagewam.ovis_u1.layout import layout as ovis_layout
+from baselines.imagewam.ovis_u1.loading import PARTS as OVIS_PARTS
+from baselines.imagewam.ovis_u1.model import OvisU1WAM
+from baselines.imagewam.ovis_u1.policy import OvisU1Options, OvisU1Policy
 from baselines.videowam.config import FastWamConfig, TextEncoderConfig
 from baselines.videowam.config import VaeConfig as WanVae
 from baselines.videowam.layout import layout as fastwam_layout
@@ -55,7 +69,7 @@ WORDS = [
     "stove",
 ]
 SIDE = 28  # pixels of a camera's image; OFT and pi0 cut it into 14-pixel patches
-IMAGEWAM = ImageWAMConfig(
+IMAGEWAM = Flux2Config(
     double_blocks=1, single_blocks=2, heads=2, head_dim=16, rope_axes=(4, 4, 4, 4),
     image_channels=16, text_features=24, action_hidden=24, action_dim=7, proprio_dim=8, horizon=6,
     image_size=(32, 64), text_length=40, steps=3,
@@ -64,6 +78,28 @@ IMAGEWAM = ImageWAMConfig(
         hidden=8, mlp=16, layers=4, heads=2, kv_heads=1, head_dim=8, vocabulary=64,
         tied_embeddings=False, read_layers=(1, 2, 3),
     ),
+)  # fmt: skip
+OVIS_U1 = OvisU1Config(
+    double_blocks=1, single_blocks=2, heads=2, head_dim=16, rope_axes=(4, 6, 6), refiner_heads=4,
+    action_hidden=32, text_features=24, action_dim=7, proprio_dim=8, horizon=6,
+    image_size=(32, 64), text_length=40, steps=3,
+    vae=OvisVae(channels=(16, 16, 16, 16), layers_per_block=1, norm_groups=8),
+    condition=ConditionConfig(
+        eye=EyeConfig(
+            patch=4, hidden=16, heads=2, layers=2, inner=24, grid=4, words=40, min_pixels=2500
+        ),
+        language=OvisLanguage(
+            hidden=12, mlp=16, layers=3, heads=2, kv_heads=1, head_dim=8, vocabulary=64
+        ),
+        prefix_tokens=4,
+    ),
+)  # fmt: skip
+OMNIGEN2 = OmniGen2Config(
+    layers=2, refiners=1, hidden=24, heads=4, kv_heads=2, head_dim=6, rope_axes=(2, 2, 2),
+    mlp_multiple=16, text_features=12, image_channels=16, action_hidden=20, action_dim=7,
+    proprio_dim=8, horizon=6, image_size=(32, 64), text_length=40, steps=3,
+    vae=Flux1Vae(channels=(16, 16, 16, 16), layers_per_block=1, latent_channels=4, norm_groups=8),
+    text=QwenConfig(hidden=12, mlp=24, layers=2, heads=2, kv_heads=1, vocabulary=64, pad_token=3),
 )  # fmt: skip
 FASTWAM = FastWamConfig(
     layers=2, heads=2, head_dim=16, video_ffn=48, latent_channels=4, freq_dim=16, text_dim=24,
@@ -136,7 +172,7 @@ def _card(name: str, architecture: Any, package: str, side: int, robot: Any = LI
 
 
 def _imagewam(folder: Path) -> Release:
-    model = randomised(ImageWAM(IMAGEWAM), seed=1)
+    model = randomised(Flux2WAM(IMAGEWAM), seed=1)
     _released(folder, model.trained(), imagewam_layout(IMAGEWAM))
     vae = to_file(model.image_encoder.state_dict(), vae_layout(IMAGEWAM.vae, ours="vae."))
     write_safetensors(folder / "ae.safetensors", vae, {})
@@ -144,16 +180,41 @@ def _imagewam(folder: Path) -> Release:
     options = {"checkpoint": folder / "model.pt", "vae": folder / "ae.safetensors",
                "text_encoder": folder / "qwen3"}  # fmt: skip
     card = _card("imagewam-4b", IMAGEWAM, "baselines.imagewam", 32)
-    return Release(card, ImageWAMPolicy, ImageWAMOptions, options, model)
+    return Release(card, Flux2Policy, Flux2Options, options, model)
+
+
+def _ovis_u1(folder: Path) -> Release:
+    model = randomised(OvisU1WAM(OVIS_U1), seed=5)
+    _released(folder, model.trained(), ovis_layout(OVIS_U1))
+    _diffusers(folder / "vae", model.image_encoder.vae)
+    _tokenizer(folder / "ovis-u1", chat=False)
+    names = condition_layout(model.text_encoder, OVIS_PARTS)
+    tensors = to_file(model.text_encoder.state_dict(), names)
+    tensors["llm.lm_head.weight"] = tensors["llm.model.embed_tokens.weight"]
+    tensors["visual_generator.some.weight"] = torch.ones(3)  # Yak as Ovis-U1 was released
+    write_safetensors(folder / "ovis-u1" / "model.safetensors", tensors, {})
+    options = {"checkpoint": folder / "model.pt", "vae": folder / "vae",
+               "text_encoder": folder / "ovis-u1"}  # fmt: skip
+    card = _card("imagewam-ovis-u1", OVIS_U1, "baselines.imagewam", 32)
+    return Release(card, OvisU1Policy, OvisU1Options, options, model)
+
+
+def _omnigen2(folder: Path) -> Release:
+    model = randomised(OmniGen2WAM(OMNIGEN2), seed=6)
+    _released(folder, model.trained(), omnigen2_layout(OMNIGEN2))
+    _diffusers(folder / "vae", model.image_encoder.vae)
+    _transformers(folder / "qwen", model.text_encoder)
+    options = {"checkpoint": folder / "model.pt", "vae": folder / "vae",
+               "text_encoder": folder / "qwen"}  # fmt: skip
+    card = _card("imagewam-omnigen2", OMNIGEN2, "baselines.imagewam", 32)
+    return Release(card, OmniGen2Policy, OmniGen2Options, options, model)
 
 
 def _fastwam(folder: Path) -> Release:
     model = randomised(make_model(FASTWAM), seed=2)
     _released(folder, model.trained(), fastwam_layout(FASTWAM))
     _transformers(folder / "umt5", model.text_encoder, drop="encoder.embed_tokens.weight")
-    (folder / "vae").mkdir()
-    write_safetensors(folder / "vae" / "diffusion_pytorch_model.safetensors",
-                      model.vae.state_dict(), {})  # fmt: skip
+    _diffusers(folder / "vae", model.vae)
     options = {"checkpoint": folder / "model.pt", "vae": folder / "vae",
                "text_encoder": folder / "umt5"}  # fmt: skip
     card = _card("fastwam", FASTWAM, "baselines.videowam", 32)
@@ -193,7 +254,14 @@ def _oft(folder: Path) -> Release:
     return Release(card, OftPolicy, OftOptions, {"checkpoint": folder}, model)
 
 
-MAKERS = {"imagewam": _imagewam, "fastwam": _fastwam, "pi0": _pi0, "oft": _oft}
+MAKERS = {
+    "imagewam": _imagewam,
+    "omnigen2": _omnigen2,
+    "ovis_u1": _ovis_u1,
+    "fastwam": _fastwam,
+    "pi0": _pi0,
+    "oft": _oft,
+}
 
 
 def _numbers(count: int, seed: int) -> list[float]:
@@ -218,6 +286,11 @@ def _transformers(folder: Path, model: nn.Module, *, chat: bool = False, drop: s
     tensors = to_file(model.state_dict(), identity(model))
     tensors.pop(drop, None)
     write_safetensors(folder / "model.safetensors", tensors, {})
+
+
+def _diffusers(folder: Path, model: nn.Module) -> None:
+    folder.mkdir()
+    write_safetensors(folder / "diffusion_pytorch_model.safetensors", model.state_dict(), {})
 
 
 def _tokenizer(folder: Path, *, chat: bool) -> None:

@@ -16,10 +16,13 @@ from baselines.core.inputs import Inputs
 from baselines.core.options import RunOptions
 from baselines.core.policy import LearnedPolicy
 from baselines.core.robots import LIBERO, LIBERO_OFT, LIBERO_OPENPI
-from baselines.imagewam import config as imagewam
-from baselines.imagewam import cost as imagewam_cost
-from baselines.imagewam import vae_cost as flux_vae
-from baselines.imagewam.policy import ImageWAMOptions, ImageWAMPolicy
+from baselines.imagewam.flux2 import config as imagewam
+from baselines.imagewam.flux2 import cost as imagewam_cost
+from baselines.imagewam.flux2 import vae_cost as flux_vae
+from baselines.imagewam.flux2.policy import Flux2Options, Flux2Policy
+from baselines.imagewam.omnigen2 import config as omnigen2
+from baselines.imagewam.omnigen2 import cost as omnigen2_cost
+from baselines.imagewam.omnigen2.policy import OmniGen2Options, OmniGen2Policy
 from baselines.nano.config import NANO
 from baselines.videowam import config as videowam
 from baselines.videowam import cost as videowam_cost
@@ -31,7 +34,7 @@ from baselines.vla.oft.policy import OftOptions, OftPolicy
 from baselines.vla.pi0 import config as pi0
 from baselines.vla.pi0 import cost as pi0_cost
 from baselines.vla.pi0.policy import Pi0Options, Pi0Policy
-from tests.releases import FASTWAM, IMAGEWAM, OFT_TINY, PI0
+from tests.releases import FASTWAM, IMAGEWAM, OFT_TINY, OMNIGEN2, PI0
 from tests.test_learned_policies import PUBLISHED
 from wambench import Policy, UserError, plugins
 from wambench.profile.observations import INSTRUCTION, observations
@@ -125,8 +128,19 @@ def check_all(policy: LearnedPolicy, base: Any, other: Any) -> None:
 
 
 def test_every_saving_of_imagewam() -> None:
-    policy = tiny(ImageWAMPolicy, ImageWAMOptions(imagine_steps=1, steps=1), IMAGEWAM)
+    policy = tiny(Flux2Policy, Flux2Options(imagine_steps=1, steps=1), IMAGEWAM)
     check_all(policy, imagewam.BEST_EXACT, imagewam.RELEASED)
+
+
+def test_every_saving_of_omnigen2() -> None:
+    for changes in (
+        {"proprio_place": "as_trained"},
+        {"reads": "noise"},
+        {"reads": "half_denoised"},
+    ):
+        config = OMNIGEN2.model_copy(update=changes)
+        policy = tiny(OmniGen2Policy, OmniGen2Options(imagine_steps=1, steps=1), config)
+        check_all(policy, omnigen2.BEST_EXACT, omnigen2.RELEASED)
 
 
 @pytest.mark.parametrize("mode", ["plain", "joint", "idm"])
@@ -161,7 +175,7 @@ def test_every_saving_of_oft() -> None:
 @pytest.mark.parametrize("preset", ["released", "best-exact"])
 def test_sizes_change_the_closed_form(mode: str | None, sizes: dict[str, Any], preset: str) -> None:
     if mode is None:
-        policy = tiny(ImageWAMPolicy, ImageWAMOptions(preset=preset, **sizes), IMAGEWAM)
+        policy = tiny(Flux2Policy, Flux2Options(preset=preset, **sizes), IMAGEWAM)
     else:
         policy = tiny(FastWamPolicy, FastWamOptions(preset=preset, **sizes), FASTWAM, mode)
     check(policy)
@@ -182,6 +196,37 @@ def test_imagewams_integers() -> None:
         prefill = imagewam_cost.flops(config, imagewam.RELEASED, 36)[2]
         assert prefill == editor + 2 * 8 * config.text_features  # and proprioception
     assert imagewam_cost.expert(four, 905) == 24_685_707_264
+
+
+def test_omnigen2s_teraflops() -> None:
+    """Counted on the authors' modules: 32 text tokens and proprioception, of 128 and one."""
+    totals = {"libero": 3.47, "robotwin": 2.66, "noise-idm": 6.17, "cache-idm": 11.67}
+    for name, total in totals.items():
+        config = omnigen2.PUBLISHED[name]
+        text, *rest = omnigen2_cost.flops(config, omnigen2.RELEASED, 32)
+        assert round(sum(rest) / 1e12, 2) == total
+        assert config.text and text == omnigen2_cost.text(config.text, 128)
+        assert round(text / 1e12, 3) == 0.715
+    libero = omnigen2.PUBLISHED["libero"]
+    assert libero.vae is not None
+    parts = {
+        omnigen2_cost.encode(libero.vae, (224, 448)): 0.420,
+        omnigen2_cost.refiners(libero, 129, 392, 0): 0.202,
+        omnigen2_cost.refiners(libero, 33, 392, 0): 0.164,
+        omnigen2_cost.refiners(libero, 129, 392, 392): 0.353,
+        omnigen2_cost.joint(libero, 33 + 392): 2.625,
+        omnigen2_cost.joint(libero, 129 + 392): 3.234,
+        omnigen2_cost.joint(libero, 33 + 784): 5.149,
+    }
+    for count, expected in parts.items():
+        assert round(count / 1e12, 3) == expected
+    for cached, expected in ((425, 0.0225), (521, 0.0230), (817, 0.0245)):
+        assert round(omnigen2_cost.expert(libero, cached) / 1e12, 4) == expected
+    robotwin = omnigen2.PUBLISHED["robotwin"]
+    assert robotwin.vae is not None
+    assert round(omnigen2_cost.encode(robotwin.vae, (288, 256)) / 1e12, 3) == 0.307
+    assert round(omnigen2_cost.joint(robotwin, 33 + 288) / 1e12, 3) == 1.972
+    assert round(omnigen2_cost.refiners(robotwin, 129, 288, 0) / 1e12, 3) == 0.161
 
 
 def test_fastwams_integers() -> None:

@@ -14,36 +14,33 @@ from baselines.core.build import on_meta, parameter_count
 from baselines.core.checkpoints.loading import load_into
 from baselines.core.flow import FlowSchedule, LossWeight, seeded_noise
 from baselines.core.rotary import rotary_table
-from baselines.imagewam import replay as replaying
-from baselines.imagewam.config import (
+from baselines.imagewam.flux2 import replay as replaying
+from baselines.imagewam.flux2.config import (
     BEST_EXACT,
     PARAMETERS,
     PRESETS,
     PUBLISHED,
     RELEASED,
-    ImageWAMConfig,
+    Flux2Config,
     TextConfig,
     VaeConfig,
 )
-from baselines.imagewam.editor import make_editor, modulate, predict, run_editor
+from baselines.imagewam.flux2.editor import make_editor, modulate, predict, run_editor
+from baselines.imagewam.flux2.initialise import initialise_expert
+from baselines.imagewam.flux2.layout import layout
+from baselines.imagewam.flux2.loss import loss
+from baselines.imagewam.flux2.model import Flux2WAM
+from baselines.imagewam.flux2.packing import context_positions, image_positions
+from baselines.imagewam.flux2.text import TextFeatures
 from baselines.imagewam.inference import program
-from baselines.imagewam.initialise import initialise_expert
-from baselines.imagewam.layout import layout
-from baselines.imagewam.loss import Batch, Draws, loss
-from baselines.imagewam.model import ImageWAM, State
-from baselines.imagewam.packing import (
-    context_positions,
-    image_positions,
-    pack_context,
-    readable,
-    valid_mask,
-)
-from baselines.imagewam.text import TextFeatures
+from baselines.imagewam.loss import Batch, Draws
+from baselines.imagewam.model import State
+from baselines.imagewam.packing import pack_context, readable, valid_mask
 from tests.golden_data import FOLDER, gap, golden, randomised, relative
 from wambench.inference import Program
 
 FILES = {"fp32": "model.pt", "bf16": "model.pt", "batch": "batch.model.pt"}
-TINY = ImageWAMConfig(
+TINY = Flux2Config(
     double_blocks=2,
     single_blocks=3,
     heads=3,
@@ -67,12 +64,12 @@ TINY = ImageWAMConfig(
 
 
 @functools.cache
-def published(name: str) -> tuple[ImageWAM, dict[str, Tensor]]:
+def published(name: str) -> tuple[Flux2WAM, dict[str, Tensor]]:
     """The golden's model, filled from its checkpoint by our loader, and the golden's tensors."""
     facts, tensors = golden("imagewam", name)
     dtype = torch.bfloat16 if name == "bf16" else torch.float32
     config = replaying.config_from_json(facts["config"])
-    model = on_meta(lambda: ImageWAM(config))
+    model = on_meta(lambda: Flux2WAM(config))
     load_into(model.trained(), FOLDER / "imagewam" / FILES[name], layout(config), dtype)
     vae = golden("imagewam", "fp32" if name == "bf16" else name)[1]
     replaying.fill_vae(model, vae, dtype)
@@ -103,7 +100,7 @@ def by_sample(tensors: dict[str, Tensor], name: str) -> Tensor:
     return torch.cat([tensors[key] for key in sorted(rows)])
 
 
-def run(model: ImageWAM, state: State, preset: str = "released", imagine: int = 0) -> State:
+def run(model: Flux2WAM, state: State, preset: str = "released", imagine: int = 0) -> State:
     with torch.no_grad():
         return program(model, PRESETS[preset], imagine).run(state)
 
@@ -251,8 +248,8 @@ def test_a_prefix_at_zero_is_the_prefix_of_inference() -> None:
 
 
 @functools.cache
-def tiny() -> ImageWAM:
-    return randomised(ImageWAM(TINY), seed=1)
+def tiny() -> Flux2WAM:
+    return randomised(Flux2WAM(TINY), seed=1)
 
 
 def tiny_state(lengths: list[int], seed: int = 0) -> State:
@@ -371,7 +368,7 @@ def test_proprioception_stands_behind_the_last_word() -> None:
 
 
 def test_the_expert_starts_from_the_editor() -> None:
-    model = randomised(ImageWAM(TINY), seed=4)
+    model = randomised(Flux2WAM(TINY), seed=4)
     fresh = {name: p.clone() for name, p in model.expert.named_parameters()}
     taken = initialise_expert(model)
     state = dict(model.named_parameters())
@@ -394,7 +391,7 @@ def test_the_expert_starts_from_the_editor() -> None:
 @pytest.mark.parametrize("size", PUBLISHED)
 def test_published_sizes_build_and_run_without_memory(size: str) -> None:
     config = PUBLISHED[size]
-    model = on_meta(lambda: ImageWAM(config))
+    model = on_meta(lambda: Flux2WAM(config))
     counted = {name: parameter_count(part) for name, part in model.named_children()}
     assert counted == PARAMETERS[size]
     state = State(

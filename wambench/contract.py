@@ -75,6 +75,9 @@ class SuiteSpec(Frozen):
     like: str | None = Field(
         default=None, description="the suite whose budget it has where a protocol names that one"
     )
+    family: str | None = Field(
+        default=None, description="of suites whose perturbed states are counted together"
+    )
     simulator: str
     control_hz: float = Field(gt=0)
     cameras: tuple[str, ...]

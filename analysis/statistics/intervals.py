@@ -48,7 +48,7 @@ def clopper_pearson(successes: Any, episodes: Any, confidence: float = CONFIDENC
 
 
 def clustered(
-    suites: Sequence[Sequence[tuple[int, int]]], confidence: float = CONFIDENCE
+    suites: Sequence[Sequence[tuple[float, float]]], confidence: float = CONFIDENCE
 ) -> Interval | None:
     """Interval of the unweighted mean over suites that knows that tasks differ.
 
@@ -63,7 +63,7 @@ def clustered(
     that no episode has shown: with a standard deviation of 0.4 at a rate of 0.98 it holds 91 %.
 
     Args:
-        suites: per suite, (successes, episodes) of each task that has episodes.
+        suites: per suite, (successes, episodes) of each task that has episodes; need not be whole.
         confidence: share of such intervals that hold the mean.
 
     Returns:

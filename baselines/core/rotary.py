@@ -34,7 +34,12 @@ def rotary_table(
 
 
 def rotate_pairs(x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate channel pairs (2i, 2i + 1) of ``x`` [B, T, heads, head_dim]; float32 inside."""
-    turn = torch.complex(*table)[:, None]  # one kernel where sines and cosines apart take eight
+    """Rotate channel pairs (2i, 2i + 1) of ``x`` [B, T, heads, head_dim].
+
+    ``table``: cosines and sines [T, head_dim / 2] or, where samples differ, [B, T, head_dim / 2].
+    The product is computed in its dtype, float32 or float64.
+    """
+    # One kernel; sines and cosines apart would take eight.
+    turn = torch.complex(*table).unsqueeze(-2)
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * turn).flatten(-2).to(x.dtype)

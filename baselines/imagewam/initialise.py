@@ -1,32 +1,38 @@
-"""Start the action expert from the editor (scripts/flux2/preprocess_action_dit_flux2.py)."""
+"""Start an action expert from its editor, tensor by tensor."""
 
 from __future__ import annotations
 
-import torch
+from collections.abc import Callable, Mapping, Sequence
 
-from baselines.core.initialise import resized
-from baselines.imagewam.layout import editor_layout
+import torch
+from torch import Size, Tensor
+
 from baselines.imagewam.model import ImageWAM
 
-FRESH = ("action_encoder.", "head.")  # these have no counterpart in the editor
+FRESH = ("action_encoder.", "head.")  # these have no counterpart in an editor
 
 
-def initialise_expert(model: ImageWAM) -> int:
-    """Overwrite the expert with the editor's tensors of the same released name, resized.
+def initialise_from(
+    model: ImageWAM,
+    sources: Mapping[str, Sequence[str]],
+    resize: Callable[[Tensor, Size], Tensor],
+) -> int:
+    """Overwrite all of the expert but its encoder and head.
 
-    Resizing acts on the released layout: a fused qkv is one axis, as in the reference script.
+    Args:
+        model: with a filled editor.
+        sources: name in the expert -> names in ``model.state_dict()``, whose rows are joined.
+        resize: to another shape.
 
     Returns:
         The number of tensors taken from the editor.
     """
-    entries = {entry.file: entry.model for entry in editor_layout(model.config, "")}
     source = model.state_dict()
     taken = 0
     with torch.no_grad():
         for name, target in model.expert.named_parameters():
             if name.startswith(FRESH):
                 continue
-            fused = torch.cat([source[part] for part in entries[name]])
-            target.copy_(resized(fused, target.shape))
+            target.copy_(resize(torch.cat([source[part] for part in sources[name]]), target.shape))
             taken += 1
     return taken

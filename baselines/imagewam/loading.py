@@ -1,4 +1,4 @@
-"""Fill an ImageWAM from the files that hold its parts."""
+"""Fill what all editors have from files of the same kind."""
 
 from __future__ import annotations
 
@@ -8,43 +8,14 @@ import torch
 from torch import nn
 
 from baselines.core.checkpoints.folders import identity
-from baselines.core.checkpoints.loading import fill_from, load_into
+from baselines.core.checkpoints.loading import fill_from
 from baselines.core.checkpoints.reading import read_checkpoint
-from baselines.imagewam.layout import layout
-from baselines.imagewam.model import ImageWAM
-from baselines.imagewam.vae_layout import vae_layout
-
-
-def fill_model(
-    model: ImageWAM, checkpoint: Path, vae: Path, text_encoder: Path, dtype: torch.dtype
-) -> None:
-    """Fill every component; UserError for a bad file, and then ``model`` must not be used.
-
-    Args:
-        model: on meta.
-        checkpoint: ``model.pt`` of the release.
-        vae: ``ae.safetensors`` as Black Forest Labs publish it, or a diffusers folder.
-        text_encoder: transformers folder of Qwen3.
-        dtype: of all weights.
-    """
-    load_into(model.trained(), checkpoint, layout(model.config), dtype)
-    if model.image_encoder is not None and model.config.vae is not None:
-        released = vae_layout(model.config.vae, ours="vae.")
-        names = identity(model.image_encoder, drop="vae.") if vae.is_dir() else released
-        load_into(model.image_encoder, vae, names, dtype)
-    if model.text_encoder is not None:
-        fill_text_encoder(model.text_encoder, text_encoder, dtype)
 
 
 def fill_text_encoder(encoder: nn.Module, folder: Path, dtype: torch.dtype) -> None:
-    """Fill Qwen3; a head that only repeats the tied embeddings is left where it is."""
+    """Fill a language model; a head that only repeats the tied embeddings is left where it is."""
     file = read_checkpoint(folder)
     names = identity(encoder)
     ours = {entry.file for entry in names}
     file = file.without("lm_head.weight") if "lm_head.weight" not in ours else file
     fill_from(encoder, file, names, dtype)
-
-
-def fill_editor(model: ImageWAM, folder: Path, dtype: torch.dtype) -> None:
-    """Fill the editor alone from a diffusers folder of FLUX.2, to start training from."""
-    load_into(model.editor, folder, identity(model.editor), dtype)

@@ -8,20 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from baselines.core.attention import repeated, tokens
 from baselines.core.flow import TRAIN_TIMESTEPS, LossWeight, noised, shifted
-from baselines.imagewam.editor import modulate, predict, run_editor
-from baselines.imagewam.model import ImageWAM
-from baselines.imagewam.packing import (
-    SOURCE_AXIS_0,
-    TARGET_AXIS_0,
-    context_positions,
-    editing_mask,
-    image_positions,
-    pack_context,
-    readable,
-    valid_mask,
-)
 
 VIDEO_SHARE = 0.5  # of the goal image's loss in the total; the action's is 1
 
@@ -47,14 +34,24 @@ class Draws:
     target_u: Tensor  # [B] uniform in [0, 1)
     action_noise: Tensor  # [n * B, H, action_dim], the n of a sample in a row
     action_u: Tensor  # [n * B]
+    condition_noise: Tensor | None = None  # [B, N, C], the target where the action reads noise
 
     @classmethod
     def sample(
-        cls, batch: Batch, generator: torch.Generator | None = None, actions: int = 1
+        cls,
+        batch: Batch,
+        generator: torch.Generator | None = None,
+        actions: int = 1,
+        *,
+        condition: bool = False,
     ) -> Draws:
         """Draw in the order of the released code: image noise, its time, action noise, its time.
 
-        ``actions``: n; the released training has 1.
+        Args:
+            batch: samples.
+            generator: on the CPU.
+            actions: n; the released training has 1.
+            condition: draw the noise of the condition too, last.
         """
         count = len(batch.lengths)
 
@@ -69,7 +66,19 @@ class Draws:
             uniform(count),
             normal((actions * count, *batch.action.shape[1:]), batch.action),
             uniform(actions * count),
+            normal(batch.target.shape, batch.target) if condition else None,
         )
+
+
+@dataclass(frozen=True)
+class Noisy:
+    """What the networks see of a batch. Timesteps are in 0..1000."""
+
+    target: Tensor  # [B, N, C]
+    target_time: Tensor  # [B]
+    action: Tensor  # [n * B, H, action_dim]
+    action_time: Tensor  # [n * B]
+    times: int  # n
 
 
 @dataclass(frozen=True)
@@ -81,81 +90,44 @@ class Loss:
     action: Tensor
 
 
-def loss(model: ImageWAM, batch: Batch, draws: Draws, *, prefix_at_zero: bool = False) -> Loss:
-    """Weighted velocity errors of goal image and action, each at a time of its own.
-
-    Args:
-        model: to be trained.
-        batch: samples.
-        draws: their randomness.
-        prefix_at_zero: In the released training text and source image are modulated with the
-            goal image's random time, where inference uses 0 (False). True mends the mismatch: the
-            action learns from the very prefix of inference.
-    """
-    config = model.config
-    dtype = batch.action.dtype
+def noisy(batch: Batch, draws: Draws, shift: float) -> Noisy:
+    """Mix a batch with its draws, goal image and action each at a time of its own."""
     t_video, t_action = (
-        (shifted(u, config.shift) * TRAIN_TIMESTEPS).to(dtype)
+        (shifted(u, shift) * TRAIN_TIMESTEPS).to(batch.action.dtype)
         for u in (draws.target_u, draws.action_u)
     )
-    noisy_target = noised(batch.target, draws.target_noise, t_video / TRAIN_TIMESTEPS)
     times = len(t_action) // len(t_video)
     action = batch.action.repeat_interleave(times, dim=0)
-    noisy_action = noised(action, draws.action_noise, t_action / TRAIN_TIMESTEPS)
-
-    context = pack_context(batch.text, batch.lengths, model.proprio_encoder(batch.proprio))
-    valid = valid_mask([n + 1 for n in batch.lengths], context.shape[1], context.device)
-    count, prefix = batch.source.shape[1], context.shape[1] + batch.source.shape[1]
-    modulation = modulate(model.editor, t_video / TRAIN_TIMESTEPS)
-    positions = (
-        context_positions(context.shape[1], context),
-        image_positions(config.token_grid, SOURCE_AXIS_0, context),
-        image_positions(config.token_grid, TARGET_AXIS_0, context),
-    )
-    if prefix_at_zero:
-        cache, _, _ = run_editor(
-            model.editor,
-            context,
-            batch.source,
-            torch.cat(positions[:2]),
-            modulate(model.editor, torch.zeros_like(t_video)),
-            readable(valid, count),
-            skip_dead=True,
-        )
-        _, _, hidden = run_editor(
-            model.editor,
-            context[:, :0],
-            noisy_target,
-            positions[2],
-            modulation,
-            readable(valid, 2 * count),
-            past=cache,
-        )
-    else:
-        cache, _, hidden = run_editor(
-            model.editor,
-            context,
-            torch.cat([batch.source, noisy_target], dim=1),
-            torch.cat(positions),
-            modulation,
-            editing_mask(valid, count, count, context),
-        )
-    video_velocity = predict(model.editor, hidden[:, -count:], modulation.time)
-    mask = readable(valid, count + action.shape[1])
-    action_velocity = model.expert(
-        noisy_action,
-        t_action / TRAIN_TIMESTEPS,
-        repeated(tokens(cache, 0, prefix), times),
-        None if mask is None else mask.repeat_interleave(times, dim=0),
+    return Noisy(
+        noised(batch.target, draws.target_noise, t_video / TRAIN_TIMESTEPS),
+        t_video,
+        noised(action, draws.action_noise, t_action / TRAIN_TIMESTEPS),
+        t_action,
+        times,
     )
 
-    weight = LossWeight(config.shift)
-    video_error = _squared(video_velocity, draws.target_noise - batch.target).mean(dim=(1, 2))
-    action_error = _squared(action_velocity, draws.action_noise - action).mean(dim=2)
+
+def weighed(
+    batch: Batch, draws: Draws, given: Noisy, target: Tensor, action: Tensor, shift: float
+) -> Loss:
+    """Weighted squared errors of the velocities that a model has predicted.
+
+    Args:
+        batch: samples.
+        draws: their randomness.
+        given: what the model saw.
+        target: velocity of the goal image [B, N, C].
+        action: velocity of the action [n * B, H, action_dim].
+        shift: of the flow.
+    """
+    weight, times = LossWeight(shift), given.times
+    clean = batch.action.repeat_interleave(times, dim=0)
+    video_error = _squared(target, draws.target_noise - batch.target).mean(dim=(1, 2))
+    action_error = _squared(action, draws.action_noise - clean).mean(dim=2)
     kept = (~batch.action_is_pad).float().repeat_interleave(times, dim=0)
     action_error = (action_error * kept).sum(dim=1) / kept.sum(dim=1).clamp(min=1)
-    video = VIDEO_SHARE * (weight(t_video) * video_error).mean()
-    acting = (weight(t_action) * action_error).mean()
+    video = VIDEO_SHARE * (weight(given.target_time) * video_error).mean()
+    acting = (weight(given.action_time) * action_error).mean()
     return Loss(video + acting, video, acting)
 
 

@@ -1,4 +1,4 @@
-"""Where every token stands: text with proprioception behind it, images, masks."""
+"""The packing contract of all editors: proprioception is a token of the text; pads are masked."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-
-SOURCE_AXIS_0 = 10.0  # first position of the current image
-TARGET_AXIS_0 = 0.0  # first position of the goal image
 
 
 def pack_context(text: Tensor, lengths: Sequence[int], proprio: Tensor) -> Tensor:
@@ -24,7 +21,7 @@ def pack_context(text: Tensor, lengths: Sequence[int], proprio: Tensor) -> Tenso
     """
     size = text.shape[1] + 1
     position = torch.arange(size, device=text.device)[None]
-    count = torch.tensor(lengths, device=text.device)[:, None]
+    count = column(lengths, text.device)
     source = (position - (position > count).long()).clamp(max=size - 2)
     moved = text.gather(1, source[..., None].expand(-1, -1, text.shape[2]))
     return torch.where((position == count)[..., None], proprio[:, None], moved)
@@ -37,8 +34,14 @@ def valid_mask(counts: Sequence[int], size: int, device: torch.device) -> Tensor
     """
     if all(count == size for count in counts):
         return None
-    limit = torch.tensor(counts, device=device)[:, None]
-    return torch.arange(size, device=device)[None] < limit
+    return torch.arange(size, device=device)[None] < column(counts, device)
+
+
+def column(counts: Sequence[int], device: torch.device) -> Tensor:
+    """Counts as a column [B, 1]; one that all share is filled in there and not copied to it."""
+    if min(counts) == max(counts):
+        return torch.full((len(counts), 1), counts[0], device=device)
+    return torch.tensor(counts, device=device)[:, None]
 
 
 def readable(context: Tensor | None, others: int) -> Tensor | None:
@@ -66,18 +69,3 @@ def editing_mask(context: Tensor | None, source: int, target: int, like: Tensor)
     allowed = rows[:, None] | ~rows[None]
     keys = readable(context, source + target)
     return allowed[None, None] if keys is None else allowed & keys
-
-
-def context_positions(length: int, like: Tensor) -> Tensor:
-    """Positions [L, 4] of text and proprioception: (0, 0, 0, index)."""
-    positions = torch.zeros(length, 4, device=like.device)
-    positions[:, 3] = torch.arange(length, device=like.device)
-    return positions.to(like.dtype)
-
-
-def image_positions(grid: tuple[int, int], axis_0: float, like: Tensor) -> Tensor:
-    """Positions [rows * columns, 4] of an image's tokens: (axis_0, row, column, 0)."""
-    rows, columns = (torch.arange(n, device=like.device, dtype=torch.float32) for n in grid)
-    row, column = torch.meshgrid(rows, columns, indexing="ij")
-    first = torch.full_like(row, axis_0)
-    return torch.stack([first, row, column, torch.zeros_like(row)], -1).flatten(0, 1).to(like.dtype)

@@ -1,41 +1,43 @@
-"""What ImageWAM's action expert reads: text with proprioception, the image, the chunk itself."""
+"""What a policy of this paradigm shows of its attention."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from baselines.core.labels import ACTION, PROPRIO, Labels, View, Watch
-from baselines.core.reading import Call
-from baselines.imagewam.config import ImageWAMConfig
+from baselines.core.labels import View, Watch
+from baselines.imagewam.config import WamConfig
 from wambench.attention import Attention
 
 
-def calls(config: ImageWAMConfig, text_tokens: int, labels: Labels) -> Sequence[Call]:
-    """Of one flow step.
+def attention(
+    config: WamConfig,
+    view: View,
+    words: Callable[[str], Sequence[str]],
+    watch: Watch,
+    *,
+    heads: int,
+    frames: int = 0,
+    parts: Sequence[str] = ("all",),
+) -> Attention:
+    """What a policy of this architecture shows.
 
     Args:
-        config: of the model.
-        text_tokens: with padding; proprioception stands before the padding.
-        labels: of the observation.
+        config: the architecture.
+        view: see :func:`baselines.core.labels.in_one_picture`.
+        words: how its tokenizer spells an instruction.
+        watch: of the policy.
+        heads: of the queries.
+        frames: imagined images that an action reads; none in the released models.
+        parts: of a layer, where it has several softmaxes.
     """
-    text, count = labels.text(text_tokens), len(labels.words)
-    context = [*text[:count], PROPRIO, *text[count:]]
-    tokens = [*context, *labels.image(), *[ACTION] * config.horizon]
-    return [Call(layer, "all", tokens, range(config.horizon)) for layer in range(config.blocks)]
-
-
-def attention(
-    config: ImageWAMConfig, view: View, words: Callable[[str], Sequence[str]], watch: Watch
-) -> Attention:
-    """What a policy of this architecture shows; no imagined goal is ever read by an action."""
     return Attention(
         cameras=view.cameras,
-        frames=0,
+        frames=frames,
         words=words,
         layers=config.blocks,
-        heads=config.heads,
+        heads=heads,
         steps=config.steps,
         actions=config.horizon,
-        parts=("all",),
+        parts=tuple(parts),
         watch=watch.watch,
     )

@@ -1,190 +1,104 @@
-"""Run a checkpoint on stored inputs and return what the golden tensors call its outputs."""
+"""Run a checkpoint on stored inputs and return what the golden tensors call its outputs.
+
+An editor's ``replay`` module reads the architecture off the golden's ``config`` and uses these.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Size, Tensor, nn
+from torch import Tensor, nn
 
-from baselines.core.build import fill, on_meta
+from baselines.core.build import fill
 from baselines.core.checkpoints.layout import Layout
-from baselines.core.checkpoints.loading import load_into
 from baselines.core.checkpoints.mapping import to_model
 from baselines.core.flow import seeded_noise
-from baselines.imagewam.config import PRESETS, ImageWAMConfig, VaeConfig
-from baselines.imagewam.inference import program
-from baselines.imagewam.layout import layout
 from baselines.imagewam.model import ImageWAM, State
-from baselines.imagewam.vae_layout import vae_layout
 from wambench import UserError
 
-_EDITOR = "mot.mixtures.video.transformer."
-_EXPERT = "mot.mixtures.action."
-_VAE = "weights.ae."
+
+def dtype_of(config: Mapping[str, Any]) -> torch.dtype:
+    """The dtype in which a golden was recorded."""
+    return torch.bfloat16 if config.get("dtype") == "bf16" else torch.float32
 
 
-def config_from_json(config: Mapping[str, Any]) -> ImageWAMConfig:
-    """The architecture that a golden's ``config`` describes; KeyError names a missing field."""
-    if config["hidden"] != config["heads"] * config["head_dim"]:
-        raise ValueError(f"hidden {config['hidden']} is not heads x head_dim")
-    return ImageWAMConfig(
-        double_blocks=config["double"],
-        single_blocks=config["single"],
-        heads=config["heads"],
-        head_dim=config["head_dim"],
-        mlp_ratio=config["mlp_ratio"],
-        image_channels=4 * config["z_channels"],
-        text_features=config["text_dim"],
-        rope_axes=tuple(config["axes"]),
-        rope_theta=config["theta"],
-        action_hidden=config["act_hidden"],
-        action_mlp_ratio=config["act_mlp"],
-        action_dim=config["action_dim"],
-        proprio_dim=config["proprio_dim"],
-        horizon=config["horizon"],
-        image_size=tuple(config["image_hw"]),
-        text_length=config["ctx_len"],
-        steps=config["steps"],
-        shift=config["shift"],
-        vae=VaeConfig(
-            channels=tuple(config["ae_ch"] * factor for factor in config["ae_mult"]),
-            layers_per_block=config["ae_blocks"],
-            latent_channels=config["z_channels"],
-        ),
-    )
-
-
-def config_from_shapes(shapes: Mapping[str, Size]) -> ImageWAMConfig:
-    """The architecture behind a ``model.pt``; what shapes do not tell is as on LIBERO."""
-
-    def count(kind: str) -> int:
-        names = (name for name in shapes if name.startswith(_EDITOR + kind))
-        return 1 + max((int(name.split(".")[5]) for name in names), default=-1)
-
-    hidden, channels = shapes[_EDITOR + "img_in.weight"]
-    head_dim = shapes[_EDITOR + "double_blocks.0.img_attn.norm.query_norm.scale"][0]
-    mlp = shapes[_EDITOR + "double_blocks.0.img_mlp.2.weight"][1]
-    action_hidden, action_dim = shapes[_EXPERT + "action_encoder.weight"]
-    action_mlp = shapes[_EXPERT + "double_blocks.0.img_mlp.2.weight"][1]
-    return ImageWAMConfig(
-        double_blocks=count("double_blocks"),
-        single_blocks=count("single_blocks"),
-        heads=hidden // head_dim,
-        head_dim=head_dim,
-        mlp_ratio=mlp / hidden,
-        image_channels=channels,
-        text_features=shapes[_EDITOR + "txt_in.weight"][1],
-        rope_axes=(head_dim // 4,) * 4,
-        action_hidden=action_hidden,
-        action_mlp_ratio=action_mlp / action_hidden,
-        action_dim=action_dim,
-        proprio_dim=shapes["proprio_encoder.weight"][1],
-        image_size=(224, 448),
-        vae=None,
-    )
-
-
-def expected(
-    shapes: Mapping[str, Size], config: Mapping[str, Any] | None
-) -> tuple[Layout, nn.Module]:
-    """Layout of a checkpoint and the components it fills, on meta; from ``config`` if given."""
-    try:
-        architecture = config_from_json(config) if config else config_from_shapes(shapes)
-    except KeyError as error:
-        raise UserError(f"no ImageWAM checkpoint: {error} is missing; name its file") from None
-    return layout(architecture), on_meta(lambda: ImageWAM(architecture)).trained()
-
-
-def replay(
-    checkpoint: Path,
-    inputs: Mapping[str, Tensor],
-    config: Mapping[str, Any],
-    family: str,
-    preset: str,
-) -> dict[str, Tensor]:
-    """Load, run, and name the results as the goldens do.
-
-    Args:
-        checkpoint: ``model.pt`` in the released layout.
-        inputs: ``in.image`` with the VAE's weights under ``weights.ae.``, or image tokens as
-            ``in.ref_tokens`` or ``mid.ref_tokens``; ``in.context``, ``in.context_mask``,
-            ``in.proprio``; ``in.noise_action`` or else noise from ``config["sample_seed"]``.
-        config: the golden's ``config``.
-        family: ``imagewam-flux2``.
-        preset: ``released`` or ``best-exact``.
-
-    Returns:
-        ``out.action`` ([H, A] for one sample, else [B, H, A], float32), ``mid.cache.*`` [B, T, W],
-        the same per sample as ``mid.sI.cache.*`` if there are several, ``mid.stepN.velocity``.
-    """
-    architecture = config_from_json(config)
-    dtype = torch.bfloat16 if config.get("dtype") == "bf16" else torch.float32
-    model = on_meta(lambda: ImageWAM(architecture))
-    load_into(model.trained(), checkpoint, layout(architecture), dtype)
-    if "in.image" in inputs and any(name.startswith(_VAE) for name in inputs):
-        fill_vae(model, inputs, dtype)
-    state = state_of(model, inputs, config, dtype)
-    with torch.no_grad():
-        program(model, PRESETS[preset]).run(state)
-    return _named(model, state)
-
-
-def fill_vae(model: ImageWAM, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Fill the autoencoder from ``weights.ae.*``, under the names of its released file."""
-    assert model.image_encoder is not None and model.config.vae is not None
-    entries = vae_layout(model.config.vae, prefix=_VAE, ours="vae.")
+def fill_vae(
+    encoder: nn.Module, tensors: Mapping[str, Tensor], entries: Layout, dtype: torch.dtype
+) -> None:
+    """Fill an autoencoder from tensors that stand beside the inputs."""
     absent = [entry.file for entry in entries if entry.file not in tensors]
     if absent:
         raise UserError(f"the inputs lack {absent[0]} and {len(absent) - 1} more of the VAE")
-    fill(model.image_encoder, to_model(tensors, entries), dtype)
+    fill(encoder, to_model(tensors, entries), dtype)
 
 
 def state_of(
     model: ImageWAM, inputs: Mapping[str, Tensor], config: Mapping[str, Any], dtype: torch.dtype
 ) -> State:
-    """The inputs as the stages take them: the image if the VAE is filled, else image tokens."""
+    """Inputs as the stages take them; the image is the caller's affair.
+
+    ``in.noise_action`` [1, H, A] is one for all samples; without it ``sample_seed`` makes it.
+    """
     proprio = inputs["in.proprio"].to(dtype)
-    size = proprio.shape[0]
     noise = inputs.get("in.noise_action")
     if noise is None:
         shape = (1, model.config.horizon, model.config.action_dim)
         noise = seeded_noise(config["sample_seed"], shape)
-    state = State(
+    return State(
         proprio=proprio,
-        noise=noise.to(dtype).expand(size, -1, -1),
+        noise=noise.to(dtype).expand(proprio.shape[0], -1, -1),
         lengths=inputs["in.context_mask"].bool().sum(dim=1).tolist(),
         text=inputs["in.context"].to(dtype),
     )
-    assert model.image_encoder is not None
-    if "in.image" in inputs and not next(model.image_encoder.parameters()).is_meta:
-        state.image = inputs["in.image"].to(dtype)
-        return state
-    for name in ("in.ref_tokens", "mid.ref_tokens"):
-        if name in inputs:
-            state.tokens = inputs[name].to(dtype)
-            return state
-    raise UserError(
-        "the inputs hold neither in.image with the VAE's weights (weights.ae.*) nor "
-        "in.ref_tokens; add one of them"
-    )
 
 
-def _named(model: ImageWAM, state: State) -> dict[str, Tensor]:
+def is_filled(module: nn.Module) -> bool:
+    """Whether a module that was built on meta has weights."""
+    return not next(module.parameters()).is_meta
+
+
+def named(state: State, layers: Sequence[str]) -> dict[str, Tensor]:
+    """Actions, caches and velocities under the goldens' names.
+
+    Args:
+        state: of a finished inference.
+        layers: what the goldens call each layer of the cache, up to the letter ("double.0.").
+
+    Returns:
+        ``out.action`` ([H, A] for one sample, else [B, H, A], float32), ``mid.cache.*`` [B, T, W],
+        the same per sample as ``mid.sI.cache.*`` if there are several, ``mid.stepN.velocity``.
+    """
     assert state.action is not None
     size = len(state.lengths)
     out = {"out.action": state.action.float()[0] if size == 1 else state.action.float()}
-    for index, kv in enumerate(state.cache):
-        double = model.config.double_blocks
-        kind, place = ("double", index) if index < double else ("single", index - double)
+    for layer, kv in zip(layers, state.cache, strict=True):
         for letter, tensor in zip("kv", kv, strict=True):
             flat = tensor.flatten(2)
-            out[f"mid.cache.{kind}.{place}.{letter}"] = flat
+            out[f"mid.cache.{layer}{letter}"] = flat
             if size > 1:
                 for row in range(size):
-                    out[f"mid.s{row}.cache.{kind}.{place}.{letter}"] = flat[row : row + 1]
+                    out[f"mid.s{row}.cache.{layer}{letter}"] = flat[row : row + 1]
     for index, velocity in enumerate(state.velocities):
         out[f"mid.step{index}.velocity"] = velocity
     return {name: tensor.detach().clone() for name, tensor in out.items()}
+
+
+def named_alone(states: Sequence[State], layers: Sequence[str]) -> dict[str, Tensor]:
+    """Results of samples that ran one by one, which may have caches of different lengths.
+
+    Args:
+        states: of finished inferences of one sample each.
+        layers: what the goldens call each layer of the cache.
+
+    Returns:
+        ``out.action`` [B, H, A], float32; the rest of :func:`named` as ``mid.sI.*``.
+    """
+    out: dict[str, Tensor] = {}
+    actions = []
+    for row, state in enumerate(states):
+        found = named(state, layers)
+        actions.append(found.pop("out.action"))
+        out |= {name.replace("mid.", f"mid.s{row}."): tensor for name, tensor in found.items()}
+    return {"out.action": torch.stack(actions), **out}

@@ -21,6 +21,7 @@ def conditions(config: NanoConfig) -> Mapping[str, Any]:
     """
     sizes = architecture_of(config)
     later = sizes.video_frames - 1 if config.mode in ("joint", "idm") else 0
+    later += config.reads is not None  # a goal image
     return {
         "parameters": sum(config.parameters.values()),
         "tokens": {

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from baselines.imagewam.config import ImageWAMConfig
+from baselines.imagewam.flux2.config import Flux2Config
 from baselines.videowam.config import FastWamConfig, Mode
 from baselines.vla.oft.config import LanguageConfig, OFTConfig, TowerConfig
 from baselines.vla.pi0.config import Pi0Config, Vision
@@ -27,6 +27,7 @@ HORIZON = 16
 REPLAN = 8
 STEPS = 5  # of every flow
 
+Goal = Literal["noise", "half_denoised"]
 Kind = Literal["imagewam", "fastwam", "pi0", "oft"]
 
 
@@ -39,15 +40,17 @@ class NanoConfig(Frozen):
         future: frames after the present one that training shows, evenly spaced up to the horizon.
         parameters: component -> number of parameters; a test counts them.
         mode: of a FastWAM.
+        reads: the goal image that an ImageWAM's action reads too; None: none.
     """
 
     name: str
     about: str
     kind: Kind
-    architecture: ImageWAMConfig | FastWamConfig | Pi0Config | OFTConfig
+    architecture: Flux2Config | FastWamConfig | Pi0Config | OFTConfig
     future: int
     parameters: Mapping[str, int]
     mode: Mode | None = None
+    reads: Goal | None = None
 
 
 _WAM = {
@@ -59,7 +62,7 @@ _WAM = {
     "steps": STEPS,
     "action_hidden": 64,
 }
-IMAGEWAM = ImageWAMConfig(
+IMAGEWAM = Flux2Config(
     double_blocks=1,
     single_blocks=3,
     mlp_ratio=3.25,
@@ -136,6 +139,24 @@ NANO: Mapping[str, NanoConfig] = {
             architecture=IMAGEWAM,
             parameters=_IMAGEWAM,
             future=1,
+        ),
+        NanoConfig(
+            name="nano-imagewam-noise-idm",
+            about="an image editor's cache of a goal of pure noise is read too",
+            kind="imagewam",
+            architecture=IMAGEWAM,
+            parameters=_IMAGEWAM,
+            future=1,
+            reads="noise",
+        ),
+        NanoConfig(
+            name="nano-imagewam-cache-idm",
+            about="an image editor's cache of a half-denoised goal is read too",
+            kind="imagewam",
+            architecture=IMAGEWAM,
+            parameters=_IMAGEWAM,
+            future=1,
+            reads="half_denoised",
         ),
         NanoConfig(
             name="nano-fastwam",

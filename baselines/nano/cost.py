@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from baselines.core.cost import linear
-from baselines.imagewam import config as imagewam
-from baselines.imagewam import cost as imagewam_cost
+from baselines.imagewam.flux2 import config as imagewam
+from baselines.imagewam.flux2 import cost as imagewam_cost
 from baselines.nano.config import LATENT_CHANNELS, PATCH, NanoConfig, architecture_of
 from baselines.nano.vocabulary import words_of
 from baselines.videowam import config as videowam
@@ -21,8 +21,16 @@ def flops(config: NanoConfig, instruction: str) -> Sequence[int]:
     """One integer per step of the policy's program; all leave out what they need not compute."""
     sizes, words = architecture_of(config), len(words_of(instruction))
     if config.kind == "imagewam":
-        text, vision, *rest = imagewam_cost.flops(sizes, imagewam.BEST_EXACT, words)
-        return [text, vision + _codec(sizes.image_tokens), *rest]
+        text, vision, prefill, *acts = imagewam_cost.flops(sizes, imagewam.BEST_EXACT, words)
+        vision += _codec(sizes.image_tokens)
+        if config.reads is None:
+            return [text, vision, prefill, *acts]
+        image, past = sizes.image_tokens, words + 1 + sizes.image_tokens
+        half = imagewam_cost.behind(sizes, past, image) + imagewam_cost.editor_head(sizes, image)
+        goal = imagewam_cost.behind(sizes, past, image, skip_dead=True)
+        act = imagewam_cost.expert(sizes, past + image)
+        halves = [half] * (config.reads == "half_denoised")
+        return [text, vision, prefill, *halves, goal, *[act] * sizes.steps]
     if config.kind == "fastwam":
         assert config.mode is not None
         text, vision, *rest = videowam_cost.flops(sizes, videowam.BEST_EXACT, config.mode)

@@ -20,11 +20,13 @@ class Latency(Frozen):
         ms: one number, or samples of which each decision draws one.
         source: where they come from.
         about: the same in words: which record, GPU or table.
+        where: on what, for policies to be set side by side: a GPU and how it is used, a table.
     """
 
     ms: tuple[float, ...] = Field(min_length=1)
     source: Source = "constant"
     about: str = ""
+    where: str = ""
 
     @property
     def typical_ms(self) -> float:

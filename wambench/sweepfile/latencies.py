@@ -30,8 +30,10 @@ def resolved(entry: LatencyEntry, choice: PolicyChoice, suites: Sequence[SuiteSp
     if entry.measured is not None:
         return _measured(Path(entry.measured), entry.of or choice.name, suites)
     if entry.predicted is not None:
-        ms, about = _predicted(entry.of or choice.name, entry.predicted, entry.mode)
-        return Latency(ms=(ms,), source="predicted", about=about)
+        policy = entry.of or choice.name
+        ms, where = _predicted(policy, entry.predicted, entry.mode)
+        about = f"{policy} on {where}"
+        return Latency(ms=(ms,), source="predicted", about=about, where=where)
     assert entry.claimed is not None
     return _claimed(entry.claimed)
 
@@ -56,8 +58,9 @@ def _measured(path: Path, policy: str, suites: Sequence[SuiteSpec]) -> Latency:
     if times is None:
         raise UserError(f"latency: {str(path)!r} has no time of whole decisions (scope policy)")
     samples = tuple(round(ms, 3) for block in times.samples for ms in block)
-    about = f"{record.label} on {record.device.name}, {record.mode}"
-    return Latency(ms=samples, source="measured", about=about)
+    where = f"{record.device.name}, {record.mode}"
+    about = f"{record.label} on {where}"
+    return Latency(ms=samples, source="measured", about=about, where=where)
 
 
 @functools.cache
@@ -67,7 +70,7 @@ def _predicted(policy: str, gpu: str, mode: str) -> tuple[float, str]:
 
     prediction = predict(count(policy, {}), gpu)
     ms = {"graph": prediction.graph_ms, "eager": prediction.eager_ms, "ideal": prediction.ideal_ms}
-    return round(ms[mode], 3), f"{policy} on {prediction.gpu}, {mode}"
+    return round(ms[mode], 3), f"{prediction.gpu}, {mode}"
 
 
 def _claimed(place: str) -> Latency:
@@ -83,10 +86,10 @@ def _claimed(place: str) -> Latency:
     if row not in rows:
         raise UserError(f"latency: claimed: {table} has no row {row!r}; {did_you_mean(row, rows)}")
     ms = float(rows[row][found["columns"].index("latency_ms")])
-    about = f"{found['source']}, {rows[row][0]}" + (
-        f", {found['hardware']}" if "hardware" in found else ""
-    )
-    return Latency(ms=(ms,), source="claimed", about=about)
+    hardware = [found["hardware"]] if "hardware" in found else []
+    about = ", ".join([found["source"], rows[row][0], *hardware])
+    where = ", ".join([found["source"], *hardware])
+    return Latency(ms=(ms,), source="claimed", about=about, where=where)
 
 
 def _word(name: str) -> str:

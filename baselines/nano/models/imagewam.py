@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from baselines.core.attention import tensors
 from baselines.core.inputs import batch_noise
 from baselines.core.labels import View, Watch
-from baselines.imagewam.config import BEST_EXACT
+from baselines.imagewam.flux2.config import BEST_EXACT
+from baselines.imagewam.flux2.loss import loss
+from baselines.imagewam.flux2.model import Flux2WAM
 from baselines.imagewam.inference import program
-from baselines.imagewam.loss import Batch, Draws, loss
-from baselines.imagewam.model import ImageWAM, State
+from baselines.imagewam.loss import Batch, Draws
+from baselines.imagewam.model import State
 from baselines.imagewam.reading import attention
 from baselines.nano.codec import PatchCodec
 from baselines.nano.config import (
@@ -26,6 +28,7 @@ from baselines.nano.config import (
     architecture_of,
 )
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, mosaic_view
+from baselines.nano.models.goal import GoalWAM, goal_loss
 from wambench.attention import Attention
 from wambench.inference import Program, StageName, Step
 
@@ -35,7 +38,8 @@ class NanoImageWAM(NanoModel):
 
     def __init__(self, config: NanoConfig) -> None:
         super().__init__(config)
-        self.wam = ImageWAM(architecture_of(config))
+        sizes = architecture_of(config)
+        self.wam = GoalWAM(sizes, config.reads) if config.reads else Flux2WAM(sizes)
         self.words = nn.Embedding(WORDS, self.wam.config.text_features)
         self.codec = PatchCodec(PATCH, LATENT_CHANNELS)
 
@@ -50,7 +54,12 @@ class NanoImageWAM(NanoModel):
             action=lesson.actions,
             action_is_pad=lesson.action_is_pad,
         )
-        found = loss(self.wam, batch, Draws.sample(batch, generator, draws), prefix_at_zero=True)
+        reads_goal = self.config.reads is not None
+        drawn = Draws.sample(batch, generator, draws, condition=reads_goal)
+        if isinstance(self.wam, GoalWAM):
+            found = goal_loss(self.wam, batch, drawn)
+        else:
+            found = loss(self.wam, batch, drawn, prefix_at_zero=True)
         return Losses(found.total, found.action, found.video)
 
     def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> State:
@@ -67,13 +76,17 @@ class NanoImageWAM(NanoModel):
         )
 
     def program(self, imagine_steps: int = 0) -> Program[Any]:
-        """Text, vision, prefill, act."""
+        """Text, vision, prefill, act; between the last two the goal, where an action reads it."""
         own: dict[StageName, list[Step[State]]] = {
             "vision": [Step("vision", self._see)],
             "decode": [],
         }
-        steps = program(self.wam, BEST_EXACT, imagine_steps).steps
-        return Program([one for step in steps for one in own.get(step.stage, [step])])
+        steps = list(program(self.wam, BEST_EXACT, imagine_steps).steps)
+        steps = [one for step in steps for one in own.get(step.stage, [step])]
+        if isinstance(self.wam, GoalWAM):
+            behind = [step.stage for step in steps].index("prefill") + 1
+            steps[behind:behind] = self.wam.goal_steps()
+        return Program(steps)
 
     def view(self, cameras: Sequence[str]) -> View:
         """Tokens of the picture of all cameras."""
@@ -83,14 +96,16 @@ class NanoImageWAM(NanoModel):
         self, view: View, words: Callable[[str], Sequence[str]], watch: Watch
     ) -> Attention:
         """The family's."""
-        return attention(self.wam.config, view, words, watch)
+        config = self.wam.config
+        frames = int(isinstance(self.wam, GoalWAM))
+        return attention(config, view, words, watch, heads=config.heads, frames=frames)
 
     def cache(self, state: Any) -> Sequence[Tensor]:
         """The editor's."""
         return tensors(state.cache)
 
     def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
-        """The goal image, which acting leaves out: no action can see it."""
+        """The goal image, which acting leaves out or denoises half a step."""
         state = self.program(STEPS).run(self.state(seen, noise, seeds))
         assert state.target is not None
         grid = self.wam.config.token_grid

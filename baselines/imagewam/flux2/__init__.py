@@ -1,0 +1,1 @@
+"""ImageWAM on FLUX.2 klein."""
