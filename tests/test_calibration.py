@@ -18,16 +18,16 @@ from analysis.statistics import (
     Tally,
     clustered,
     difference_test,
-    episodes_paired,
     equivalence,
     evidence,
     holm,
     mcnemar,
-    wilson,
+    standing,
 )
 from analysis.statistics.paired import difference_interval
 from analysis.statistics.sequential import stopping_rounds
 from analysis.statistics.tally import Floats
+from analysis.statistics.verdicts import Kind
 
 RUNS = 10_000
 CORRELATION = 0.3  # of two policies' outcomes in a cell, as a share of the most that can be
@@ -93,6 +93,48 @@ def test_sweeps_of_four_equal_policies_give_a_false_verdict_in_5_percent_at_most
     assert naive.mean() > 0.1, "the test over tasks is needed"
 
 
+@pytest.mark.parametrize("apart", [0.0, 0.4])
+def test_ranks_and_the_best_are_right_in_95_percent_at_least(apart: float) -> None:
+    """Four policies, the first two always alike, the others ``apart`` on the logit scale.
+
+    Ranks that are tied in truth are all true. 40 tasks of ten cells; policies suit tasks by chance.
+    """
+    random, runs, tasks, each = np.random.default_rng(9), 2000, 40, 10
+    skill = apart * np.array([0.0, 0, -1, -2])
+    labels = ["a", "b", "c", "d"]
+    true = [(1 + int((skill > own).sum()), int((skill >= own).sum())) for own in skill]
+    wrong = missed = size = 0
+    total = np.full(tasks, float(each))
+    for _ in range(runs):
+        own = 0.7 * random.normal(size=(4, tasks, 1)) + skill[:, None, None]
+        shared = 1.5 + random.normal(size=(tasks, 1)) + random.normal(size=(tasks, each))
+        won = random.random((4, tasks, each)) < expit(shared + own)
+        pairs = list(itertools.combinations(range(4), 2))
+        tally = [
+            Tally((won[a] & ~won[b]).sum(-1) * 1.0, (won[b] & ~won[a]).sum(-1) * 1.0, total)
+            for a, b in pairs
+        ]
+        judged = holm([float(difference_test(one)) for one in tally])
+        kinds: list[tuple[str, str, Kind]] = [
+            (labels[a], labels[b], "undecided" if p > 0.05 else _better(one))
+            for (a, b), one, p in zip(pairs, tally, judged, strict=True)
+        ]
+        found = standing(labels, kinds)
+        assert found is not None
+        ranks = list(found.ranks.values())
+        wrong += any(low > t[0] or high < t[1] for (low, high), t in zip(ranks, true, strict=True))
+        best = {label for label, t in zip(labels, true, strict=True) if t[0] == 1}
+        missed += not best <= set(found.best)
+        size += len(found.best)
+    print(f"\nwrong {wrong / runs:.4f}, best missed {missed / runs:.4f}, named {size / runs:.2f}")
+    assert wrong <= 0.05 * runs and missed <= wrong
+    assert size / runs < 3 or not apart, "so careful that it is of no use"
+
+
+def _better(tally: Tally) -> Kind:
+    return "better" if tally.difference > 0 else "worse"
+
+
 @pytest.mark.parametrize(("tasks", "each"), [(9, 4), (10, 50), (40, 50)])
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("spread", [0.0, 0.5])
@@ -125,16 +167,6 @@ def test_policies_that_differ_by_the_margin_are_called_equivalent_in_5_percent_a
 
 
 @pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("episodes", [500, 1000, 2000])
-def test_wilson_covers(rate: float, episodes: int) -> None:
-    """Not simulated: the chance of every count is known."""
-    chances = stats.binom.pmf(np.arange(episodes + 1), episodes, rate)
-    likely = np.flatnonzero(chances > 1e-12)
-    held = [low <= rate <= high for low, high in (wilson(int(k), episodes) for k in likely)]
-    assert 0.93 <= chances[likely][held].sum() <= 0.97
-
-
-@pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("alike", [30.0, 1e9])
 def test_the_interval_over_tasks_covers(rate: float, alike: float) -> None:
     """Four suites of ten tasks with fifty episodes; rates of tasks are of a beta distribution.
@@ -150,7 +182,7 @@ def test_the_interval_over_tasks_covers(rate: float, alike: float) -> None:
         assert found is not None
         held += found[0] <= rate <= found[1]
     print(f"\n{rate} {alike:g}: {held / runs:.3f}")
-    assert 0.93 <= held / runs <= 0.97
+    assert 0.945 <= held / runs <= 0.98
 
 
 @pytest.mark.parametrize("rate", RATES)
@@ -165,26 +197,6 @@ def test_the_interval_of_a_difference_covers(rate: float, spread: float) -> None
 
 
 # ------------------------------------------------------------------ power and early stop
-
-
-@pytest.mark.parametrize(
-    ("difference", "discordant", "spread"), [(0.05, 0.2, 0.0), (0.03, 0.1, 0.0), (0.05, 0.2, 0.05)]
-)
-def test_the_planned_episodes_give_the_power_asked_for(
-    difference: float, discordant: float, spread: float
-) -> None:
-    random, runs, tasks = np.random.default_rng(5), 4000, 40
-    planned = episodes_paired(difference, discordant, tasks=tasks, task_spread=spread)
-    each = round(planned / tasks)
-    apart = difference + spread * np.sqrt(12) * (random.random((runs, tasks)) - 0.5)
-    shares = np.stack(
-        [(discordant + apart) / 2, (discordant - apart) / 2, 1 - discordant + 0 * apart]
-    )
-    counts = random.multinomial(each, np.moveaxis(shares, 0, -1)).astype(float)
-    tally = Tally(counts[..., 0], counts[..., 1], np.full(apart.shape, float(each)))
-    power = (difference_test(tally) <= 0.05).mean()
-    print(f"\n{planned} episodes: power {power:.3f}")
-    assert 0.77 <= power <= 0.84
 
 
 EFFECT, DISCORDANT, TASKS, MOST = 0.05, 0.2, 10, 250  # of the simulated early stops

@@ -52,7 +52,7 @@ def test_the_interval_of_a_drop_covers(
     found = [drop(cells, *one).interval for one in zip(before, after, strict=True)]
     held = np.mean([ends is not None and ends[0] <= truth <= ends[1] for ends in found])
     print(f"\n{tasks} x {each}, {rate} less {truth:.3f}: {held:.3f}")
-    assert 0.92 <= held <= 0.995
+    assert 0.92 <= held <= 0.998
 
 
 def test_pairs_of_cells_alone_would_be_far_too_sure() -> None:

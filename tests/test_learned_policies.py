@@ -17,7 +17,6 @@ from baselines.core.robots import LIBERO, opening_to_libero, relative_to_state
 from baselines.core.source import ASIDE, source_hash
 from baselines.imagewam.flux2.loading import fill_editor
 from baselines.imagewam.omnigen2.loading import fill_editor as fill_omnigen2
-from baselines.imagewam.omnigen2.policy import OmniGen2Policy
 from baselines.nano.config import NANO
 from baselines.videowam.loading import fill_video
 from tests.conftest import CommandLine

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from numpy.polynomial import Polynomial
 from scipy import stats
 from scipy.optimize import minimize_scalar
 from statsmodels.stats.contingency_tables import mcnemar as their_mcnemar
@@ -30,10 +31,11 @@ from analysis.statistics import (
     mcnemar,
     paired,
     ranks,
+    rate_interval,
+    standing,
     stop,
     task_test,
     verdicts,
-    wilson,
 )
 from analysis.statistics.ranks import critical_distance
 from analysis.statistics.score import score, score_interval
@@ -44,61 +46,61 @@ Z = 1.959963984540054  # 97.5 % point of the normal distribution
 @pytest.mark.parametrize(
     ("successes", "episodes", "low", "high"),
     [
-        # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 3
-        (81, 263, 0.2553, 0.3662),
-        (15, 148, 0.0624, 0.1605),
-        (0, 20, 0.0, 0.1611),
-        (1, 29, 0.0061, 0.1718),
+        # Newcombe 1998, Statistics in Medicine 17:857-872, table I, method 5
+        (81, 263, 0.2527, 0.3676),
+        (15, 148, 0.0578, 0.1617),
+        (0, 20, 0.0, 0.1684),
+        (1, 29, 0.0009, 0.1776),
     ],
 )
-def test_wilson_equals_published_values(
+def test_the_interval_of_a_rate_equals_published_values(
     successes: int, episodes: int, low: float, high: float
 ) -> None:
-    assert wilson(successes, episodes) == pytest.approx((low, high), abs=5e-5)
+    assert rate_interval(successes, episodes) == pytest.approx((low, high), abs=5e-5)
 
 
-def test_wilson_ends_are_where_the_score_test_just_accepts() -> None:
-    successes, episodes = 7, 12
-    for end in wilson(successes, episodes):
-        score = (successes / episodes - end) / math.sqrt(end * (1 - end) / episodes)
-        assert abs(score) == pytest.approx(Z)
+def test_its_ends_are_where_the_one_sided_tests_just_accept() -> None:
+    low, high = rate_interval(7, 12)
+    assert stats.binomtest(7, 12, low, "greater").pvalue == pytest.approx(0.025, abs=1e-9)
+    assert stats.binomtest(7, 12, high, "less").pvalue == pytest.approx(0.025, abs=1e-9)
 
 
-def test_wilson_knows_nothing_without_episodes() -> None:
-    assert wilson(0, 0) == (0.0, 1.0)
+def test_without_episodes_nothing_is_known() -> None:
+    assert rate_interval(0, 0) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize("episodes", [1, 2, 10, 1000])
-def test_wilson_of_none_and_all(episodes: int) -> None:
-    low, high = wilson(0, episodes)
-    assert low == 0 and high == pytest.approx(Z**2 / (episodes + Z**2))
-    low, high = wilson(episodes, episodes)
-    assert high == 1 and low == pytest.approx(episodes / (episodes + Z**2))
+def test_the_interval_of_none_and_all(episodes: int) -> None:
+    low, high = rate_interval(0, episodes)
+    assert low == 0 and high == pytest.approx(1 - 0.025 ** (1 / episodes))
+    low, high = rate_interval(episodes, episodes)
+    assert high == 1 and low == pytest.approx(0.025 ** (1 / episodes))
 
 
-def test_wilson_holds_the_rate_is_symmetric_and_shrinks() -> None:
+def test_the_interval_holds_the_rate_is_symmetric_and_shrinks() -> None:
     for episodes in (1, 3, 20):
         for successes in range(episodes + 1):
-            low, high = wilson(successes, episodes)
+            low, high = rate_interval(successes, episodes)
             assert 0 <= low <= successes / episodes <= high <= 1
             assert low < high
-            assert wilson(episodes - successes, episodes) == pytest.approx((1 - high, 1 - low))
-            more = wilson(10 * successes, 10 * episodes)
+            mirrored = rate_interval(episodes - successes, episodes)
+            assert mirrored == pytest.approx((1 - high, 1 - low))
+            more = rate_interval(10 * successes, 10 * episodes)
             assert more[1] - more[0] < high - low
-            surer = wilson(successes, episodes, confidence=0.99)
+            surer = rate_interval(successes, episodes, confidence=0.99)
             assert surer[1] - surer[0] > high - low
 
 
 @pytest.mark.parametrize(("successes", "episodes"), [(-1, 3), (4, 3), (0, -1)])
-def test_wilson_refuses_impossible_counts(successes: int, episodes: int) -> None:
+def test_impossible_counts_are_refused(successes: int, episodes: int) -> None:
     with pytest.raises(ValueError, match="successes of"):
-        wilson(successes, episodes)
+        rate_interval(successes, episodes)
 
 
-def test_wilson_agrees_with_statsmodels() -> None:
-    for successes, episodes in ((0, 7), (3, 7), (981, 1000)):
-        theirs = proportion_confint(successes, episodes, method="wilson")
-        assert wilson(successes, episodes) == pytest.approx(theirs, abs=1e-9)
+def test_the_interval_of_a_rate_agrees_with_scipy() -> None:
+    for successes, episodes in ((0, 7), (3, 7), (981, 1000), (49, 50)):
+        theirs = stats.binomtest(successes, episodes).proportion_ci(0.95, "exact")
+        assert rate_interval(successes, episodes) == pytest.approx(tuple(theirs), abs=1e-9)
 
 
 def test_clustered_needs_two_tasks_in_every_suite() -> None:
@@ -108,15 +110,17 @@ def test_clustered_needs_two_tasks_in_every_suite() -> None:
     assert clustered([]) is None
 
 
-def test_clustered_is_wilson_where_tasks_are_alike_and_wider_where_they_are_not() -> None:
-    assert clustered([[(5, 10)] * 10]) == pytest.approx(wilson(50, 100))
-    assert clustered([[(10, 10)] * 4] * 2) == pytest.approx(wilson(80, 80))
-    assert clustered([[(0, 10)] * 4] * 2) == pytest.approx(wilson(0, 80))
+def test_clustered_is_the_exact_interval_where_tasks_are_alike_and_wider_where_they_are_not() -> (
+    None
+):
+    assert clustered([[(5, 10)] * 10]) == pytest.approx(rate_interval(50, 100))
+    assert clustered([[(10, 10)] * 4] * 2) == pytest.approx(rate_interval(80, 80))
+    assert clustered([[(0, 10)] * 4] * 2) == pytest.approx(rate_interval(0, 80))
     never = clustered([[(0, 20)] * 10] * 2)
-    assert never and never[0] == 0, "and not 1e-18, which a table would write out"
+    assert never and never[0] == 0
     apart = clustered([[(10, 10), (0, 10)] * 5])
     # Ten tasks that are all or nothing are worth fewer than ten episodes, for Student's quantile.
-    assert apart is not None and apart[1] - apart[0] > np.ptp(wilson(5, 10))
+    assert apart is not None and apart[1] - apart[0] > np.ptp(rate_interval(5, 10))
 
 
 def test_clustered_agrees_with_the_normal_approximation() -> None:
@@ -209,7 +213,10 @@ def test_the_interval_of_a_difference_widens_when_one_task_makes_it() -> None:
     spread = paired([[cells(10, 2, 0, 8)] * 10])
     lumped = paired([[cells(10, 0, 0, 10)] * 9 + [cells(0, 20, 0, 0)]])
     assert spread.difference == lumped.difference == pytest.approx(0.1)
-    assert spread.interval == pytest.approx(wilson(20, 200)) and spread.p_value < 1e-5
+    assert (
+        spread.interval == pytest.approx(proportion_confint(20, 200, method="wilson"))
+        and spread.p_value < 1e-5
+    )
     assert lumped.interval is not None and lumped.interval[0] < 0 and lumped.p_value > 0.3
     assert lumped.p_cells == spread.p_cells
 
@@ -245,6 +252,18 @@ def test_the_score_interval_equals_published_values() -> None:
 
 def test_the_score_is_mcnemars_at_no_difference() -> None:
     assert float(score(9, 1, 50, 0.0)) == pytest.approx((9 - 1) / math.sqrt(9 + 1))
+
+
+@pytest.mark.parametrize("counts", [(1, 7, 21), (9, 4, 200), (30, 12, 60)])
+def test_the_ends_of_the_score_interval_are_roots_of_a_quartic(counts: tuple[int, ...]) -> None:
+    """The likeliest share is a root of a quadratic; put in, z squared leaves a polynomial."""
+    first, second, total = counts
+    d = Polynomial([0, 1])
+    share = ((first - second - total * d) ** 2 / (Z**2 * total) - d * (1 - d)) / 2
+    middle = (2 * total - first + second) * d - first - second
+    roots = (2 * total * share**2 + middle * share - second * d * (1 - d)).roots()
+    for end in score_interval(*counts, Z):
+        assert np.abs(roots - end).min() < 1e-9
 
 
 @pytest.mark.parametrize("difference", [-0.4, -0.05, 0.05, 0.3])
@@ -387,11 +406,30 @@ def test_as_many_more_episodes_as_an_undecided_verdict_names_decide_it() -> None
     assert before.tasks == 10 and 0.7 < decided / tries < 0.92
 
 
+# ------------------------------------------------------------------ standing
+
+
+def test_ranks_are_those_that_verdicts_leave_open() -> None:
+    found = standing(
+        ["a", "b", "c", "d"],
+        [
+            ("a", "b", "undecided"), ("a", "c", "better"), ("d", "a", "worse"),
+            ("c", "b", "equivalent"), ("b", "d", "better"), ("c", "d", "undecided"),
+            ("a", "control", "better"),
+        ],
+    )  # fmt: skip
+    assert found is not None
+    assert found.ranks == {"a": (1, 2), "b": (1, 3), "c": (2, 4), "d": (3, 4)}
+    assert found.best == ["a", "b"]
+    assert standing(["a"], []) is None
+    assert standing(["a", "b", "c"], [("a", "b", "better")]) is None, "not every two were compared"
+
+
 # ------------------------------------------------------------------ power
 
 
 def test_the_published_difference_takes_as_many_episodes_as_is_known() -> None:
-    assert episodes_unpaired(0.976, 0.984) == pytest.approx(4800, abs=10)
+    assert episodes_unpaired(0.976, 0.984) == pytest.approx(4800, rel=0.01)
 
 
 def test_pairing_saves_what_correlation_gives() -> None:

@@ -87,7 +87,8 @@ def command(
         print(notice)
     print_table(map(_summary, tables.policies), ["policy", "success", "interval", "suite_mean"])
     if tables.standing:
-        print("not told apart from the best: " + ", ".join(tables.standing.best))
+        best, ranked = ", ".join(tables.standing.best), len(tables.standing.ranks)
+        print(f"of {ranked} that are ranked, not told apart from the best: {best}")
     for family in tables.robustness:
         print(f"\n{family.title}: what perturbations cost, in points")
         print_table(map(_cost, family.means), ["policy", "variants", *DROPS])

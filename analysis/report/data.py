@@ -73,8 +73,8 @@ def collect(store: Store) -> Tables:
     conditions = condition_rows(took, {label: configs.get(label, {}) for label in order})
     wire = wire_rows(store, order, passport)
     remote = {row.policy for row in wire}
-    found = robustness(outcomes, factors, choices, specs, order)
     compared = comparisons(asked, choices, specs, order, stopping)
+    found = robustness(outcomes, factors, choices, specs, order)
     return Tables(
         run=store.folder.resolve().name,
         protocol=", ".join(sorted({count.protocol for count in cells})),

@@ -12,7 +12,10 @@ from wambench.store import Count
 
 @dataclass(frozen=True)
 class Score:
-    """How a group of cells ended. ``rate``, ``low`` and ``high`` (95 %, Clopper-Pearson) are 0 to 1."""
+    """How a group of cells ended.
+
+    ``rate``, ``low`` and ``high`` (95 %, Clopper-Pearson) are 0 to 1.
+    """
 
     successes: int
     episodes: int

@@ -120,7 +120,8 @@ def sweep_power(
     told = np.maximum(discordant, np.abs(apart))
     differ = random.binomial(each, told)
     better = random.binomial(differ, np.clip((told + apart) / (2 * told), 0, 1))
-    tally = Tally(better * 1.0, (differ - better) * 1.0, np.full(apart.shape, float(each)))
+    counts = np.array([better, differ - better, np.full(apart.shape, each)], dtype=np.float64)
+    tally = Tally(*counts)
     found = (difference_test(tally) <= 1 - confidence) & (tally.difference > 0)
     return float(found.mean())
 

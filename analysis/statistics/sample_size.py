@@ -98,8 +98,8 @@ def _fewest(enough: Callable[[int], bool], guess: float) -> int:
     """Smallest number from which on all are enough.
 
     Exact tests gain power in steps and lose a little between them, so the first that is enough may
-    have larger ones that are not: the next 50 and tenth are looked at, and fewer beyond 10,000, where
-    the steps are too small to matter.
+    have larger ones that are not: the next 50 and tenth are looked at, and fewer beyond 10,000,
+    where the steps are too small to matter.
     """
     first = _first(enough, max(1, round(guess)), None)
     assert first is not None

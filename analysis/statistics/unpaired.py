@@ -1,9 +1,9 @@
 """Two policies on cells of their own: the score method of Miettinen and Nurminen.
 
-statsmodels (0.15) has the same under ``method="score"``, but its variance under an assumed
-difference other than 0 is not that of the likeliest rates, and its search for the ends of the
-interval fails where a rate is near 1; so that part is here, and the test at no difference is checked
-against it.
+statsmodels 0.15 has ``method="score"``, but the variance that it assumes under a difference other
+than 0 is not that of the likeliest rates, its ends are not the published ones (56 of 70 against 48
+of 80: 0.3440 for 0.3382), and for small counts its search fails. The test at no difference is
+checked against it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ def unpaired_score(
     Miettinen & Nurminen 1985, Statistics in Medicine 4:213-226.
 
     Args:
-        first, second: successes, [...].
-        first_cells, second_cells: episodes, at least one each, [...].
+        first: successes of the first, [...].
+        first_cells: its episodes, at least one, [...].
+        second: successes of the second, [...].
+        second_cells: its episodes, at least one, [...].
         difference: assumed, between -1 and 1, [...].
 
     Returns:
@@ -41,8 +43,8 @@ def unpaired_score(
 def unpaired_test(first: Any, first_cells: Any, second: Any, second_cells: Any) -> Any:
     """Two-sided p-value of "neither is better", [...]; it takes episodes as independent.
 
-    Of equal policies with rates of 0.8 to 0.999 it calls 5.5 % different at worst, at 10 to 500
-    episodes each (enumerated in tests/test_power.py).
+    Of equal policies with rates of 0.8 to 0.999 it calls up to 5.9 % different, enumerated at
+    10, 15, ... 500 episodes each: that of 40 episodes and a rate of 0.908.
     """
     z = unpaired_score(first, first_cells, second, second_cells)
     return 2 * stats.norm.sf(np.abs(z))
