@@ -113,7 +113,8 @@ def told_to_a_policy(suite: str) -> dict[str, list[str]]:
     """What reaches a policy in a cell, which begins in this suite's own state."""
     from dataclasses import replace
 
-    from wambench.episode import Clock, begin, run_episode
+    from wambench.clock import Stopwatch
+    from wambench.episode import begin, run_episode
     from wambench.policy_server import LocalClient
 
     opened, out = plugins.make_suite(suite), {}
@@ -123,7 +124,7 @@ def told_to_a_policy(suite: str) -> dict[str, list[str]]:
         planned = made(suite, init_states=[3], protocol_changes=changes)
         (cell,), policy = planned.cells, Listener()
         setting = replace(planned.setting(cell), policy=policy.spec)
-        begin(cell, setting, simulator, Clock())
+        begin(cell, setting, simulator, Stopwatch())
         stored = _states(SUITES[suite][0], 0)[3]
         assert (simulator.state()[1 : len(stored)] == stored[1:]).all()
         run_episode(cell, setting, simulator, LocalClient(policy))
