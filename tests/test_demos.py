@@ -325,12 +325,12 @@ def content_hash(folder: Path) -> str:
 
 
 def test_merged_details_keep_the_shape_and_give_the_model_back() -> None:
-    from tasks.libero import gl
+    from tasks import gl
 
     gl.enable()
     import mujoco
 
-    from tasks.libero.meshes import merged_details
+    from tasks.gl.meshes import merged_details
 
     directions = np.random.default_rng(0).normal(size=(4000, 3))
     ball = 0.05 * directions / np.linalg.norm(directions, axis=1, keepdims=True)

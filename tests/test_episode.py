@@ -261,7 +261,7 @@ def test_seconds_are_charged_to_their_stage(monkeypatch: pytest.MonkeyPatch) -> 
 
         return slowed
 
-    monkeypatch.setattr("wambench.episode.perf_counter", lambda: now)
+    monkeypatch.setattr("wambench.clock.stopwatch.perf_counter", lambda: now)
     for name, cost in {"reset": 1e6, "step": 1, "draw": 100, "proprio": 1e4}.items():
         monkeypatch.setattr(ToySimulator, name, takes(cost, getattr(ToySimulator, name)))
     think = takes(1e8, lambda seen: np.zeros((8, 2)))

@@ -142,7 +142,8 @@ def test_another_open_simulator_cannot_spoil_frames() -> None:
 def test_axis_angle_follows_robosuite() -> None:
     import importlib.util
 
-    from tasks.libero import gl, runtime
+    from tasks import gl
+    from tasks.libero import runtime
 
     gl.enable()
     runtime.simulation_modules()

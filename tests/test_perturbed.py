@@ -68,6 +68,21 @@ def test_what_cannot_be_run_is_refused(content: dict[str, Any], told: str) -> No
 
 
 @pytest.mark.usefixtures("suites")
+def test_of_states_that_are_alike_the_protocol_says_how_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    suite = plugins.make_suite("toy_perturbed")
+    alike = [replace(task, alike=True) for task in suite.tasks()]
+    monkeypatch.setattr(type(suite), "tasks", lambda self: alike)
+    few = planned(protocol_changes={"trials": 3}, suites={"toy_perturbed": [0]})
+    assert [cell.init_state for cell in few.cells] == [0, 1, 2]
+    every = planned(protocol_changes={"trials": 8}, suites={"toy_perturbed": [0]})
+    assert len(every.cells) == 7, "the last one is locked"
+    with pytest.raises(UserError, match="init state 8 is out of range"):
+        planned(protocol_changes={"trials": 9}, suites={"toy_perturbed": [0]})
+
+
+@pytest.mark.usefixtures("suites")
 def test_a_suite_may_have_initial_states_of_its_own() -> None:
     plan = planned(
         suites={"toy": {"tasks": [0], "init_states": 1}, "toy_perturbed": [0]},

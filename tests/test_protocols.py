@@ -24,10 +24,14 @@ TABLE: dict[str, tuple[Any, ...]] = {
     "wambench-1": ((400, 400, 400, 700), 10, 8, 20, (0,), 0, 224),
     "nano-1": ((400, 400, 400, 700), 10, None, 20, (0,), 0, 64),
 }
+METAWORLD: dict[str, tuple[Any, ...]] = {  # replan, trials, policy seeds, sizes, rendering
+    "metaworld-lerobot": (None, 10, (1000,), (480, 480), (480, 480), "exact"),
+    "metaworld-1": (8, 10, (0,), (256, 256), (224, 224), "lean"),
+}
 
 
 def test_every_preset_is_in_the_table() -> None:
-    assert set(protocols()) == set(TABLE) == {file.stem for file in FOLDER.glob("*.yaml")}
+    assert set(protocols()) == {*TABLE, *METAWORLD} == {file.stem for file in FOLDER.glob("*.yaml")}
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -49,9 +53,20 @@ def test_numbers_of_preset(name: str) -> None:
     assert rules.source and "libero_90" in rules.max_steps
 
 
+@pytest.mark.parametrize("name", METAWORLD)
+def test_numbers_of_a_preset_for_metaworld(name: str) -> None:
+    rules = protocol(name)
+    sizes = (rules.render_size, rules.image_size)
+    numbers = (rules.replan_steps, rules.trials, rules.seeds, *sizes, rules.rendering)
+    assert numbers == METAWORLD[name]
+    assert len(rules.max_steps) == 4 and set(rules.max_steps.values()) == {500}
+    assert (rules.settle_steps, rules.orientation, rules.gripper) == (0, "upright", "raw")
+    assert rules.source
+
+
 def test_lerobot_counts_seeds_up_and_others_do_not() -> None:
     shifted = {n for n, p in protocols().items() if p.simulator_seeding == "plus_init_state"}
-    assert shifted == {"lerobot"}
+    assert shifted == {"lerobot", "metaworld-lerobot"}
 
 
 def test_changes_are_visible_in_the_name() -> None:

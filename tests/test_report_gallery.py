@@ -105,7 +105,7 @@ def test_a_strip_shows_its_moment(
 
 def test_a_study_is_read_as_it_was_written(tmp_path: Path) -> None:
     folder = whole_run.make_study(tmp_path / "study")
-    found = study.read(folder, ["learned"], None)
+    found = study.read(folder, {"learned": "learned"}, None)
     assert (found.camera, found.episodes, found.moments) == ("agentview", 7, 40)
     arms = list(dict.fromkeys(row.arm for row in found.scores))
     known = ["learned", "learned, untrained", "second", "uniform"]
@@ -121,7 +121,7 @@ def test_a_study_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_figures_that_do_not_fit_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = study.read(whole_run.make_study(tmp_path / "study"), [], None)
+    found = study.read(whole_run.make_study(tmp_path / "study"), {}, None)
     whole, _ = study.figures(found)
     monkeypatch.setattr(study, "BUDGET_BYTES", sum(len(one.uri) for one in whole[:2]))
     (tmp_path / "study" / "words.png").write_text("no picture")
@@ -138,13 +138,14 @@ def test_a_study_of_other_weights_says_so(run: Path, tmp_path: Path, wambench: C
     manifest["policies"]["stranger"] = {"fingerprint": {}}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     passport = Passport(protocol={}, fingerprint={"policy:learned": {"weights": "b"}}, info={})
-    said = study.read(folder, ["learned"], passport).notices
+    said = study.read(folder, {"learned": "learned"}, passport).notices
     assert said == [
         "Not policies of this run: second, stranger.",
         "Other weights or other code than in this run: learned.",
     ]
     same = passport.model_copy(update={"fingerprint": {"policy:learned": {"weights": "a"}}})
-    assert study.read(folder, ["learned", "second", "stranger"], same).notices == []
+    known = {name: name for name in ("learned", "second", "stranger")}
+    assert study.read(folder, known, same).notices == []
     assert wambench("report", run, "--attention", folder).code == 0
     assert "Not policies of this run: stranger." in Page(run / "report.html").text
 

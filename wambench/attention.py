@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-TokenKind = Literal["text", "image", "imagined", "proprio", "action", "other"]
-"""``action``: the action tokens themselves. ``other``: what holds nothing of the observation (a
-begin or stop mark, marks of a chat, padding, an absent camera)."""
+TokenKind = Literal["text", "image", "picture", "imagined", "proprio", "action", "other"]
+"""``picture``: what a language model made of the cameras, beside image tokens of the policy's own;
+no cell of a :class:`Grid`. ``action``: the action tokens themselves. ``other``: what holds nothing
+of the observation (a begin or stop mark, marks of a chat, padding, an absent camera)."""
 
 
 class Token(NamedTuple):
@@ -92,9 +93,11 @@ class Attention:
         steps: of the flow; 1 where there is none.
         actions: of a chunk.
         parts: the softmaxes of a layer, in the order in which they run: ``all`` where there is one,
-            else ``self`` (frames and actions) and ``text`` (text and proprioception).
+            ``self`` (frames and actions) and ``text`` (text and proprioception) where there are
+            two, or ``all`` and ``image`` (image tokens and actions).
         watch: while its context is open, every inference *begun* there tells its readings, in the
             order in which they are computed. It raises ValueError for a batch of several.
+        depths: part -> how many layers have it, the first ones; all, if it is not named.
     """
 
     cameras: Mapping[str, Grid]
@@ -106,3 +109,8 @@ class Attention:
     actions: int
     parts: tuple[str, ...]
     watch: Callable[[Listen], AbstractContextManager[None]]
+    depths: Mapping[str, int] = field(default_factory=dict)
+
+    def depth(self, part: str) -> int:
+        """Layers that have a part."""
+        return self.depths.get(part, self.layers)

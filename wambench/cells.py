@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from wambench.clock import Timing
 from wambench.errors import UserError, one_line
 from wambench.policy import Policy
 from wambench.protocols import Protocol
@@ -37,6 +38,7 @@ class PolicyChoice:
     label: str  # unique within a run; what tables show
     name: str  # entry point
     options: Mapping[str, Any] = field(default_factory=dict)
+    timing: Timing | None = None  # how its decisions are paid for; None: not at all
 
     def identity(self, policy: Policy) -> dict[str, Any]:
         """What of a policy decides its actions: name, options, spec, source files, fingerprint."""
@@ -50,13 +52,15 @@ class PolicyChoice:
                 f"policy {self.label!r} has no usable fingerprint: {one_line(error)}; "
                 "it must return a mapping of strings"
             ) from error
+        decides = self.timing.decides() if self.timing else None
         return {
             "name": self.name,
             "options": {k: v for k, v in self.options.items() if k not in policy.logistics},
-            "spec": policy.spec.model_dump(mode="json"),
+            # What it could do if asked to is decided by its source.
+            "spec": policy.spec.model_dump(mode="json", exclude={"inpaints"}),
             "source": _source_hash(type(policy)),
             "fingerprint": fingerprint,
-        }
+        } | ({} if decides is None else {"timing": decides})
 
 
 def _source_hash(kind: type[Policy]) -> str:

@@ -75,6 +75,9 @@ class SuiteSpec(Frozen):
     like: str | None = Field(
         default=None, description="the suite whose budget it has where a protocol names that one"
     )
+    family: str | None = Field(
+        default=None, description="of suites whose perturbed states are counted together"
+    )
     simulator: str
     control_hz: float = Field(gt=0)
     cameras: tuple[str, ...]
@@ -125,6 +128,9 @@ class PolicySpec(Frozen):
     replan_steps: int | None = Field(
         default=None, gt=0, description="actions it means to execute where the protocol has no say"
     )
+    inpaints: bool = Field(
+        default=False, description="its chunk can begin with actions that are already committed"
+    )
     max_batch: int = Field(default=32, gt=0)
     num_gpus: float = Field(default=0, ge=0)
 
@@ -160,7 +166,8 @@ class Observation:
 
     ``images``: camera -> uint8 [H, W, 3] in the protocol's orientation. ``proprio`` and
     ``privileged``: name -> float64 [dim], only the names the policy asked for. ``step`` counts
-    control steps since settling.
+    control steps since settling. ``committed``: float64 [k, dim], what is executed from this step
+    on whatever the answer, where the protocol tells it (real-time chunking).
     """
 
     episode: str
@@ -170,6 +177,7 @@ class Observation:
     images: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     proprio: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     privileged: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    committed: NDArray[np.float64] | None = None
 
 
 def checked_chunk(chunk: object, spec: ActionSpec, horizon: int) -> NDArray[np.float64]:

@@ -6,6 +6,8 @@ Non-obvious behaviours:
 * Steps count after settling, and the goal is judged after every step from the first one on: a goal
   that holds by itself while objects settle does not end an episode before the policy acts.
 * A chunk is executed open loop for ``replan_steps`` actions, or for all it holds if it is shorter.
+  Under a paying clock the world goes on while the next one is thought out; see
+  :mod:`wambench.clock`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from time import perf_counter
 from typing import Literal
 from typing import Protocol as Interface
 
@@ -21,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wambench.cells import Cell, noise_seed, simulator_seed
+from wambench.cells import Cell, digest_of, noise_seed, simulator_seed
+from wambench.clock import Pace, Rules, Stopwatch, Timing, charged_steps
 from wambench.contract import (
     EpisodeStart,
     Observation,
@@ -80,6 +82,7 @@ class Setting:
     suite: SuiteSpec
     policy: PolicySpec
     start: InitState
+    timing: Timing | None = None  # None: the world stands still while the policy thinks
 
     @property
     def instruction(self) -> str:
@@ -105,40 +108,46 @@ def run_episode(
     The policy's faults end the episode with a record; anything else raises.
     """
     rules, suite = setting.protocol, setting.suite
-    clock = Clock()
-    begin(cell, setting, simulator, clock)
+    watch = Stopwatch()
+    begin(cell, setting, simulator, watch)
     actions: list[NDArray[np.float64]] = []
     snapshots, digests = [simulator.snapshot().copy()], [simulator.digest()]
     budget, looks, outcome, fault = rules.budget(suite), 0, "failure", ""
+    pace = _pace(setting)
     try:
-        with clock("policy"):
+        with watch("policy"):
             client.reset(episode_start(cell, setting))
         while len(actions) < budget and outcome == "failure":
-            observation = observe(cell, setting, simulator, len(actions), clock)
-            looks += 1
-            with clock("policy"):
-                answer = client.act(observation)
-            chunk = checked_chunk(answer, suite.action, setting.policy.horizon)
-            for action in _gripper(chunk, setting)[: setting.replan_steps]:
-                if len(actions) == budget:
-                    break
-                on_step(len(actions))
-                with clock("physics"):
-                    simulator.step(action)
-                with clock("goal"):
-                    reached = simulator.success()
-                with clock("record"):
-                    actions.append(action)
-                    snapshots.append(simulator.snapshot().copy())
-                    digests.append(simulator.digest())
-                if reached:
-                    outcome = "success"
-                    break
+            step = len(actions)
+            pace.arrive()
+            if pace.asks():
+                seen = observe(cell, setting, simulator, step, watch, pace.committed())
+                looks += 1
+                with watch("policy"):
+                    answer = client.act(seen)
+                seconds = watch.last_s
+                chunk = checked_chunk(answer, suite.action, setting.policy.horizon)
+                pace.take(_gripper(chunk, setting), _charge(cell, setting, step, seconds))
+            on_step(step)
+            action = pace.next()
+            with watch("physics"):
+                simulator.step(action)
+            with watch("goal"):
+                reached = simulator.success()
+            with watch("record"):
+                actions.append(action)
+                snapshots.append(simulator.snapshot().copy())
+                digests.append(simulator.digest())
+            if reached:
+                outcome = "success"
     except PolicyFault as error:
         outcome, fault = "policy_error", _one_line(error)
     finally:
         measured = client.measured(cell.key)
         client.forget(cell.key)
+    if setting.timing is not None:
+        pace.check(len(actions))
+        measured = {**measured, **pace.told()}
     trace = Trace(
         np.array(actions).reshape(-1, suite.action.dim),
         np.array(snapshots),
@@ -151,9 +160,31 @@ def run_episode(
         looks,
         fault,
         trace,
-        clock.totals(),
+        watch.totals(),
         measured,
     )
+
+
+def _pace(setting: Setting) -> Pace:
+    timing, suite = setting.timing, setting.suite
+    rules = timing.rules if timing else Rules()
+    ahead: int | None = 0
+    if timing is not None:
+        latency = timing.latency
+        ahead = charged_steps(latency.typical_ms, suite.control_hz, rules) if latency else None
+    return Pace(rules, ahead, setting.replan_steps, suite.action, suite.settle_action)
+
+
+def _charge(cell: Cell, setting: Setting, step: int, seconds: float) -> int:
+    """Control steps that a decision asked at ``step`` takes; it took so many wall seconds here."""
+    timing = setting.timing
+    if timing is None:
+        return 0
+    ms = 1000 * seconds
+    if timing.latency is not None:
+        seed = noise_seed(cell, step, setting.start.factors)
+        ms = timing.latency.draw(int(digest_of(["latency", seed])[:16], 16))
+    return charged_steps(ms, setting.suite.control_hz, timing.rules)
 
 
 def reset(cell: Cell, rules: Protocol, start: InitState, simulator: Simulator) -> None:
@@ -165,12 +196,12 @@ def reset(cell: Cell, rules: Protocol, start: InitState, simulator: Simulator) -
     )
 
 
-def begin(cell: Cell, setting: Setting, simulator: Simulator, clock: Clock) -> None:
+def begin(cell: Cell, setting: Setting, simulator: Simulator, watch: Stopwatch) -> None:
     """Bring a simulator to where an episode's policy is asked for the first time."""
-    with clock("reset"):
+    with watch("reset"):
         reset(cell, setting.protocol, setting.start, simulator)
     settle = np.array(setting.suite.settle_action)
-    with clock("physics"):
+    with watch("physics"):
         for _ in range(setting.protocol.settle_steps):
             simulator.step(settle)
 
@@ -179,7 +210,7 @@ def course(
     cell: Cell, setting: Setting, simulator: Simulator, actions: Iterable[NDArray[np.float64]]
 ) -> Iterator[int]:
     """Take an episode's course again; yields 0 after settling and n after the n-th action."""
-    begin(cell, setting, simulator, Clock())
+    begin(cell, setting, simulator, Stopwatch())
     yield 0
     for step, action in enumerate(actions, start=1):
         simulator.step(action)
@@ -200,19 +231,24 @@ def episode_start(cell: Cell, setting: Setting) -> EpisodeStart:
 
 
 def observe(
-    cell: Cell, setting: Setting, simulator: Simulator, step: int, clock: Clock
+    cell: Cell,
+    setting: Setting,
+    simulator: Simulator,
+    step: int,
+    watch: Stopwatch,
+    committed: NDArray[np.float64] | None = None,
 ) -> Observation:
     """What the policy sees at this step: only the cameras and numbers that it asks for."""
     rules, needs = setting.protocol, setting.policy
     images = {}
     if needs.cameras:
         snapshot = simulator.snapshot()
-        with clock("render"):
+        with watch("render"):
             drawn = simulator.draw(snapshot, needs.cameras, rules.render_size)
             drawn = simulator.sense(drawn, snapshot)
-        with clock("resize"):
+        with watch("resize"):
             images = {name: fit_image(image, rules) for name, image in drawn.items()}
-    with clock("observe"):
+    with watch("observe"):
         return Observation(
             episode=cell.key,
             step=step,
@@ -221,6 +257,7 @@ def observe(
             images=images,
             proprio=simulator.proprio(needs.proprio) if needs.proprio else {},
             privileged=simulator.privileged(needs.privileged) if needs.privileged else {},
+            committed=committed,
         )
 
 
@@ -244,28 +281,3 @@ def _one_line(error: BaseException) -> str:
     return " ".join(traceback.format_exception_only(error)[-1].split()).removeprefix(
         "wambench.errors.PolicyFault: "
     )
-
-
-class Clock:
-    """Adds up wall seconds by stage."""
-
-    def __init__(self) -> None:
-        self._began = perf_counter()
-        self._sums: dict[str, float] = {}
-        self._stage = ""
-
-    def __call__(self, stage: str) -> Clock:
-        """Choose the stage that the next ``with`` block is charged to."""
-        self._stage = stage
-        return self
-
-    def __enter__(self) -> None:
-        self._since = perf_counter()
-
-    def __exit__(self, *_: object) -> None:
-        spent = perf_counter() - self._since
-        self._sums[self._stage] = self._sums.get(self._stage, 0.0) + spent
-
-    def totals(self) -> dict[str, float]:
-        """Seconds by stage, and ``total``."""
-        return self._sums | {"total": perf_counter() - self._began}

@@ -82,6 +82,7 @@ def make_passport(
             "options": identity["options"],
             "version": identity["spec"]["version"],
             "source": identity["source"],
+            **({"timing": identity["timing"]} if "timing" in identity else {}),
             **identity["fingerprint"],
             **privileged,
         }

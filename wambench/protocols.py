@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from wambench import yaml12
+from wambench.clock import ClockKind
 from wambench.contract import Frozen, Gripper, Orientation, SuiteSpec
 from wambench.errors import UserError, did_you_mean, one_line
 from wambench.suite.task import Instructions
@@ -58,6 +59,9 @@ class Protocol(Frozen):
     instructions: Instructions = Field(
         default="clean", description="as_released: what a suite's own harness tells the robot"
     )
+    clock: ClockKind = Field(
+        default="frozen", description="paying: the world goes on while the policy thinks"
+    )
     rendering: str = Field(default="exact", description="one of the suite's rendering presets")
 
     def budget(self, suite: SuiteSpec) -> int:
@@ -71,9 +75,10 @@ class Protocol(Frozen):
     def determinants(self, suite: SuiteSpec) -> dict[str, Any]:
         """What of this protocol decides the result of one cell on ``suite``.
 
-        Whose instructions are told is left out: the instruction itself is part of a cell.
+        Whose instructions are told and what clock there is are left out: the instruction itself is
+        part of a cell, and so is how a policy's decisions are paid for.
         """
-        by_others = {"max_steps", "trials", "seeds", "instructions"}
+        by_others = {"max_steps", "trials", "seeds", "instructions", "clock"}
         out = self.model_dump(mode="json", exclude=FIXED | by_others)
         return out | {"max_steps": self.budget(suite)}
 

@@ -53,6 +53,14 @@ def replay_cells(
         UserError: a run without passport or traces; a policy or suite that is not there any more.
     """
     with Store.read(run) as store:
+        choices = store.policies()
+        for one in stored:
+            timing = choices[one.cell.policy][0].timing
+            if timing is not None and timing.clock == "wall":
+                raise UserError(
+                    f"{one.cell.policy!r} was paid for by a wall clock, which never comes again; "
+                    "replay cells of a frozen or a paying clock"
+                )
         traces = {one.cell.key: store.trace(one.cell.key) for one in stored}
         passport = store.passport()
         plan, renamed = _plan(store, stored, store.protocol())

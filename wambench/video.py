@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from wambench import plugins
 from wambench.cells import Cell
+from wambench.clock import Decision
 from wambench.episode import reset
 from wambench.errors import UserError
+from wambench.inset import under_way, with_inset
 from wambench.naming import file_name
 from wambench.protocols import Protocol
 
@@ -90,6 +92,7 @@ def film_episode(
     cameras: Sequence[str],
     size: int,
     rendering: str,
+    decisions: Sequence[Decision] = (),
 ) -> int:
     """Draw an episode with its cameras side by side, in a process of its own.
 
@@ -101,6 +104,7 @@ def film_episode(
         cameras: left to right.
         size: side of each camera's frame in pixels, even.
         rendering: one of the suite's.
+        decisions: that were paid for; while one is under way, frames say so.
 
     Returns:
         Frames written.
@@ -118,8 +122,8 @@ def film_episode(
                 raise UserError(f"{cell.suite} has no {what} {name!r}; name {' or '.join(known)}")
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as pool:
-        arguments = (path, cell, rules, snapshots, tuple(cameras), size, rendering)
-        return pool.submit(_film, *arguments).result()
+        drawn = (path, cell, rules, snapshots, tuple(cameras), size, rendering)
+        return pool.submit(_film, *drawn, tuple(decisions)).result()
 
 
 def _film(
@@ -130,6 +134,7 @@ def _film(
     cameras: Sequence[str],
     size: int,
     rendering: str,
+    decisions: Sequence[Decision],
 ) -> int:
     suite = plugins.make_suite(cell.suite)
     task = next((task for task in suite.tasks() if task.name == cell.task), None)
@@ -147,7 +152,9 @@ def _film(
             yield np.concatenate([drawn[camera] for camera in cameras], axis=1)
 
     part = path.with_name(f".{path.name}.part.mp4")
-    count = write_film(part, frames(), suite.spec.control_hz)
+    hz = suite.spec.control_hz
+    waits = under_way(decisions, len(snapshots))
+    count = write_film(part, with_inset(frames(), waits, hz), hz)
     simulator.close()
     part.replace(path)
     return count

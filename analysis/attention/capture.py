@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -110,7 +111,7 @@ class Capture:
         if len(waiting) * heads * size >= BATCH_VALUES:
             self._reduce(reading.part)
         counts = self._attention
-        if len(self._told) == counts.steps * counts.layers * len(counts.parts):
+        if len(self._told) == counts.steps * sum(counts.depth(part) for part in counts.parts):
             for part in counts.parts:
                 self._reduce(part)
             self.taken.append(Captured({p: self._parts[p].finish() for p in counts.parts}))
@@ -124,8 +125,9 @@ class Capture:
             return
         first = waiting[0]
         if part not in self._parts:
+            own = replace(self._attention, layers=self._attention.depth(part))
             self._parts[part] = Reduction(
-                self._attention, first.tokens, full=self._full, limit_bytes=self._limit
+                own, first.tokens, full=self._full, limit_bytes=self._limit
             )
         reduction = self._parts[part]
         with torch.inference_mode():

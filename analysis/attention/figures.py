@@ -11,6 +11,7 @@ import pandas as pd
 
 from analysis.attention import maps, paint
 from analysis.attention.compare import arm_name
+from analysis.attention.reduce import Captured
 from analysis.attention.regions import REGIONS, region
 from analysis.attention.scenes import Moment
 from analysis.attention.study import Seen
@@ -69,12 +70,17 @@ def over_time(
 def over_layers(
     one: Seen, camera: str, orientation: Orientation, *, smooth: bool = False
 ) -> Figure:
-    """One decision: rows are flow steps, columns layers."""
-    (part,) = [p for p, read in one.captured.parts.items() if _sees(read.tokens)]
-    steps, layers = one.captured.parts[part].mean.shape[:2]
+    """One decision: rows are flow steps, columns layers.
+
+    Of several parts that read images, the one that most layers have.
+    """
+    sees = [part for part, read in one.captured.parts.items() if _sees(read.tokens)]
+    part = max(sees, key=one.attention.depth)
+    captured = Captured({part: one.captured.parts[part]})
+    steps, layers = captured.parts[part].mean.shape[:2]
     cells = {
         (step, layer): paint.lifts(
-            maps.sight(one.captured, one.attention, step=step, layer=layer).images
+            maps.sight(captured, one.attention, step=step, layer=layer).images
         )[camera]
         for step in range(steps)
         for layer in range(layers)

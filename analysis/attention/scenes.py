@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from wambench import plugins
 from wambench.cells import Cell, digest_of
+from wambench.clock import Stopwatch
 from wambench.contract import Observation, PolicySpec
-from wambench.episode import Clock, Setting, course, observe, run_episode
+from wambench.episode import Setting, course, observe, run_episode
 from wambench.errors import UserError
 from wambench.facts import Role
 from wambench.policy_server import LocalClient
@@ -162,7 +163,7 @@ def _gather(courses: Sequence[Course], looking: Looking) -> list[Moment]:
         for step in course(cell, setting, acting, actions):
             snapshots.append(acting.snapshot().copy())
             if step % looking.stride == 0 and step < len(actions):
-                seen[step] = observe(cell, setting, acting, step, Clock())
+                seen[step] = observe(cell, setting, acting, step, Stopwatch())
         if not same:
             next(course(cell, setting, drawing, ()))  # fixtures stand where the reset puts them
         for step, observation in seen.items():

@@ -9,6 +9,7 @@ from itertools import combinations
 import numpy as np
 from scipy.optimize import linprog
 
+from analysis.claims import weightings
 from analysis.claims.published import Published, Readings, Table
 from analysis.claims.ratios import saved, share
 from analysis.claims.rows import Row
@@ -18,10 +19,11 @@ ROUNDING = 1e-9  # of floating point, beside half a printed digit
 
 
 def rows(published: Published, readings: Readings) -> list[Row]:
-    """Averages, speed-ups, headline figures, and rows that are printed twice."""
+    """Averages and the tasks they are of, speed-ups, headline figures, rows printed twice."""
     out = []
     for key, parts in readings.averages.items():
         out += averages(key, published.tables[key], parts)
+    out += weightings.rows(published, readings)
     out += speedups("table11_latency_optimised", published.tables["table11_latency_optimised"])
     out += headline(published)
     for key, table in published.tables.items():

@@ -117,6 +117,29 @@ class Statement(Frozen):
     tolerance: float
 
 
+class Weighting(Frozen):
+    """Some of the tasks of a benchmark: how many of each column of a table; ``name``: in words."""
+
+    name: str
+    tasks: Mapping[str, int]
+
+
+class Weightings(Frozen):
+    """How the average of a table's columns may have been formed.
+
+    Attributes:
+        source: of the counts.
+        note: why draws are looked at.
+        all_tasks: column -> how many tasks there are.
+        draws: what released scripts run by default.
+    """
+
+    source: str
+    note: str
+    all_tasks: Mapping[str, int]
+    draws: tuple[Weighting, ...]
+
+
 class Readings(Frozen):
     """How the figures are read; see the note in the file."""
 
@@ -135,6 +158,7 @@ class Readings(Frozen):
     experts: Mapping[str, Mapping[str, str]]
     settings: Mapping[str, Mapping[str, str]]
     averages: Mapping[str, tuple[str, ...]]
+    weightings: Mapping[str, Weightings]
 
 
 def load(folder: Path | None = None) -> tuple[Published, Readings]:

@@ -44,7 +44,8 @@ def command(
     if gallery is not None:
         _make(gallery)
     with Store.read(run) as store:
-        policies = list(store.policies())
+        known = store.policies()
+        policies, has_arms = list(known), any(choice.timing for choice, _ in known.values())
         finished = any(count.outcome for count in cells_by_outcome(store))
         found = explain_run(
             store, strips=gallery is not None, tell=lambda line: print(line, file=sys.stderr)
@@ -75,6 +76,12 @@ def command(
     else:
         table = counts(found.explained, policies)
         used = [label for label in DEFINITIONS if any(label in row for row in table.values())]
+        if has_arms:  # too many to stand side by side
+            print_table(
+                ({"policy": p, **{k: table[p].get(k, 0) for k in used}} for p in policies),
+                ["policy", *used],
+            )
+            return
         print_table(
             ({"failure": label, **{p: table[p].get(label, 0) for p in policies}} for label in used),
             ["failure", *policies],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.pairing import NOT_ASKED, Asked
+from analysis.report.robustness import Robustness
 from analysis.report.tables import PolicyRow
 from analysis.stopping import terms
 from wambench.passport import Passport
@@ -63,6 +64,26 @@ def notices(
         ]
         found += _arithmetic(passport)
     return found
+
+
+def lacking(found: Sequence[Robustness]) -> list[str]:
+    """Say where perturbed cells have nothing to be held against, and what would mend it."""
+    out = []
+    for family in found:
+        if family.lacking:
+            cells = sum(one.cells for one in family.lacking)
+            wanted: dict[str, set[int]] = {}
+            for one in family.lacking:
+                wanted.setdefault(one.suite, set()).add(one.init_state or 0)
+            spelt = ", ".join(
+                f"{suite}: {{tasks: all, init_states: {sorted(states)}}}"
+                for suite, states in sorted(wanted.items())
+            )
+            out.append(
+                f"{family.title}: {cells} perturbed cells are in no drop, because the plain cells "
+                f"they would be held against are not there; ask for {spelt} too, and sweep again."
+            )
+    return out
 
 
 def _arithmetic(passport: Passport) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,13 +15,20 @@ from pydantic import ValidationError
 from analysis.report import data, gallery, page, strips, study
 from analysis.report.changes import changes
 from analysis.report.page import Pictures
+from analysis.report.robustness import MeanRow
 from analysis.report.sheets import write_sheets
 from analysis.report.strips import Shot
 from analysis.report.tables import PolicyRow, Tables
+from analysis.report.thinking import Thinking
+from analysis.report.thinking.arms import WALL
+from analysis.report.thinking.layout import latency_words, lost_words
+from analysis.statistics import Drop
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError
 from wambench.protocols import Protocol
 from wambench.store import Store
+
+DROPS = ("mean_of_axes", "by_task")
 
 
 def command(
@@ -59,7 +66,7 @@ def command(
                 found = changes(store, then, allow_mismatch or ())
             tables = replace(tables, changes=found)
         if attention is not None:
-            labels = [row.policy for row in tables.policies]
+            labels = _studied(tables)
             tables = replace(tables, attention=study.read(attention, labels, tables.passport))
         _check_writable(file)
         pictures = _pictures(store, tables, run, file)
@@ -79,6 +86,11 @@ def command(
     for notice in tables.notices:
         print(notice)
     print_table(map(_summary, tables.policies), ["policy", "success", "interval", "suite_mean"])
+    for family in tables.robustness:
+        print(f"\n{family.title}: what perturbations cost, in points")
+        print_table(map(_cost, family.means), ["policy", "variants", *DROPS])
+    if tables.thinking:
+        print_table(_thinking(tables.thinking), ["policy", "rule", *LOST])
     print(f"written to {file}" + (f", and {len(written)} files in {sheets}" if written else ""))
 
 
@@ -105,7 +117,7 @@ def _pictures(store: Store, tables: Tables, run: Path, file: Path) -> Pictures:
         return replace(drawn, problems=["another version of wambench wrote this run's protocol"])
     order = [row.policy for row in tables.policies]
     chosen = sorted(
-        strips.choose(store, order[0]),
+        strips.choose(store, order),
         key=lambda stored: (order.index(stored.cell.policy), stored.outcome != "success"),
     )
     whole = chosen[: strips.MOST]
@@ -147,6 +159,50 @@ def _summary(row: PolicyRow) -> dict[str, str]:
         "interval": page.interval(score) or "-",
         "suite_mean": page.percent(row.suite_mean),
     }
+
+
+def _cost(row: MeanRow) -> dict[str, str]:
+    means = dict(zip(DROPS, (row.plain_mean, row.weighted), strict=True))
+    return {
+        "policy": row.policy,
+        "variants": f"{row.variants:,}" + (f" of {row.of:,}" if row.of else ""),
+        **{name: _drop(found) for name, found in means.items()},
+    }
+
+
+def _drop(found: Drop | None) -> str:
+    if found is None:
+        return "-"
+    ends = found.interval and " [{:.1f}, {:.1f}]".format(*(100 * end for end in found.interval))
+    levels = f"{100 * found.plain:.1f} to {100 * found.perturbed:.1f} %"
+    return f"{100 * found.drop:.1f}{ends or ''} ({levels})"
+
+
+LOST = ("at 0 ms", "latency", "there", "5 points lost at, ms", "interval")
+
+
+def _thinking(found: Thinking) -> Iterator[dict[str, str]]:
+    """What each policy and rule loses with latency; then arms of latencies that are no grid."""
+    for one in found.curves:
+        first, last = one.points[0], one.points[-1]
+        at = page.percent(first.score.rate) if first.latency_ms == 0 else "-"
+        ends = lost_words(one.lost)
+        told = (at, f"{last.latency_ms:g} ms", page.percent(last.score.rate), *ends)
+        yield {"policy": one.policy, "rule": one.rule, **dict(zip(LOST, told, strict=True))}
+    for arm in found.arms:
+        if arm.source != "constant":
+            mark = "unrepeatable" if arm.source == WALL else ""
+            words = latency_words(arm.latency_ms, arm.source)
+            told = ("", words, page.percent(arm.score.rate), mark, "")
+            yield {"policy": arm.policy, "rule": arm.rule, **dict(zip(LOST, told, strict=True))}
+
+
+def _studied(tables: Tables) -> Mapping[str, str]:
+    """What a study may call a policy -> its label here: an arm's own, or that of its policy."""
+    shown = [row.policy for row in tables.policies]
+    arms = tables.thinking.arms if tables.thinking else ()
+    owners = {arm.policy: arm.label for arm in arms if arm.label in shown}
+    return owners | {label: label for label in shown}
 
 
 def _part(file: Path) -> Path:

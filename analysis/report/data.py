@@ -11,6 +11,7 @@ from analysis.report import caveats
 from analysis.report.conditions import condition_rows
 from analysis.report.effort import Effort, efforts
 from analysis.report.learning import curves
+from analysis.report.robustness import robustness
 from analysis.report.score import Score
 from analysis.report.tables import (
     EffortRow,
@@ -23,6 +24,7 @@ from analysis.report.tables import (
     TroubleRow,
 )
 from analysis.report.taxonomy import taxonomy
+from analysis.report.thinking import notices, representatives, thinking
 from analysis.report.variants import chance_rows, variant_rows
 from analysis.report.verdicts import comparisons, plainest
 from analysis.report.wire import marked, wire_rows
@@ -30,7 +32,9 @@ from analysis.statistics import clustered
 from wambench import plugins
 from wambench.contract import PolicySpec
 from wambench.errors import UserError
+from wambench.stopping import Stopping
 from wambench.store import Count, Store, counts, faults, outcomes_frame, troubles
+from wambench.suite import Factors
 
 LATEST = 5  # messages of infrastructure failures that are worth reading
 
@@ -46,29 +50,41 @@ def collect(store: Store) -> Tables:
     known = store.policies()
     specs = {label: spec for label, (_, spec) in known.items()}
     choices = {label: choice for label, (choice, _) in known.items()}
-    by_suite, by_task = _suite_rows(cells), _task_rows(cells)
+    shown = representatives(choices, list(dict.fromkeys(count.policy for count in cells)))
+    of_shown = [count for count in cells if count.policy in shown]
+    by_suite, by_task = _suite_rows(of_shown), _task_rows(of_shown)
+    passport, stopping = store.passport(), store.stopping()
+    factors, outcomes = store.factors(), outcomes_frame(store)
+    suites = sorted({count.suite for count in cells})
+    apart = _perturbed(suites, factors, stopping)
+    plain_suites = [row for row in by_suite if row.suite not in apart]
     policies = sorted(
-        (
-            _policy_row(label, specs[label], by_suite, by_task)
-            for label in dict.fromkeys(count.policy for count in cells)
-        ),
+        (_policy_row(label, specs[label], plain_suites, by_task) for label in shown),
         key=lambda row: -1.0 if row.score.rate is None else row.score.rate,
         reverse=True,
     )
-    passport, stopping = store.passport(), store.stopping()
     order = [row.policy for row in policies]
-    asked, took = pairing.asked_of(outcomes_frame(store)), efforts(store)
+    every, took = pairing.asked_of(outcomes), efforts(store)
+    whole = every[~every.index.get_level_values("suite").isin(apart)] if apart else every
+    asked = whole[[label for label in whole if label in shown]]
+    plain_cells = [count for count in cells if count.suite not in apart]
+    paid = thinking(store, plain_cells, choices, whole, stopping)
     configs = passport.info.get("policies", {}) if passport else {}
     conditions = condition_rows(took, {label: configs.get(label, {}) for label in order})
     wire = wire_rows(store, order, passport)
     remote = {row.policy for row in wire}
+    found = robustness(outcomes, factors, choices, specs, order)
     return Tables(
         run=store.folder.resolve().name,
         protocol=", ".join(sorted({count.protocol for count in cells})),
         cells=sum(count.cells for count in cells),
         missing=sum(count.cells for count in cells if count.outcome is None),
-        suites=sorted({count.suite for count in cells}),
-        notices=caveats.notices(cells, asked, passport, stopping),
+        suites=[suite for suite in suites if suite not in apart],
+        notices=[
+            *caveats.notices(cells, every, passport, stopping),
+            *caveats.lacking(found),
+            *(notices(paid, shown) if paid else ()),
+        ],
         policies=policies,
         by_suite=by_suite,
         by_task=by_task,
@@ -80,13 +96,30 @@ def collect(store: Store) -> Tables:
         learning=curves(asked, conditions, choices),
         effort=[_effort_row(label, took.get(label, Effort()), label in remote) for label in order],
         wire=wire,
-        taxonomy=taxonomy(store),
+        taxonomy=taxonomy(store, shown),
         trouble=[TroubleRow(*one[:4]) for one in troubles(store)],
         latest_trouble=_latest_trouble(store),
         faults=_fault_rows(store),
         passport=passport,
         invocations=store.invocations(),
+        perturbed=apart,
+        robustness=found,
+        thinking=paid,
     )
+
+
+def _perturbed(
+    suites: Sequence[str],
+    factors: Mapping[tuple[str, str, int], Factors],
+    stopping: Stopping | None,
+) -> Sequence[str]:
+    """Suites to tell of apart: perturbed ones, where there are plain ones beside them.
+
+    A run that a rule ended was judged on all its cells together, and is told so.
+    """
+    varied = {suite for suite, _, _ in factors}
+    found = [suite for suite in suites if suite in varied]
+    return found if len(found) < len(suites) and stopping is None else []
 
 
 def instructions(suite: str) -> Mapping[tuple[int, str], str]:

@@ -5,19 +5,25 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report import caveats, learning, pareto, ranking
+from analysis.report import caveats, curves, learning, pareto, ranking
 from analysis.report.conditions import equality
 from analysis.report.gallery import Example
+from analysis.report.robustness import ALL
 from analysis.report.score import Score
 from analysis.report.strips import Strip
 from analysis.report.study import MEASURES, Figure, Scored
 from analysis.report.tables import EffortRow, Tables
-from analysis.report.verdicts import sentences
+from analysis.report.thinking import Thinking
+from analysis.report.thinking.drawings import draw_costs, draw_curves
+from analysis.report.thinking.layout import latency_words, layout, lost_words, told_apart
+from analysis.report.verdicts import DROP_WORDS, sentences
 from analysis.report.words import plain
+from analysis.statistics import MARGIN
 from wambench.protocols import Protocol
 
 OUTCOMES = {"success": "success", "failure": "failure", "policy_error": "policy error"}
@@ -67,6 +73,8 @@ def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
         "interval": interval,
         "number": number,
         "jpeg": _jpeg_uri,
+        "latency": latency_words,
+        "told_apart_pairs": told_apart,
         "value": plain,
     }
     style, _, _ = environment.loader.get_source(environment, "page.css")  # type: ignore[union-attr]
@@ -78,8 +86,18 @@ def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
         tasks=_tasks(tables),
         sentences=sentences(tables.comparisons, [row.policy for row in tables.policies]),
         ranks=Markup(ranking.draw(tables.ranks)) if tables.ranks else "",
+        curves=[Markup(curves.draw(one, i)) for i, one in enumerate(tables.robustness)],
+        drop_sentences=[
+            sentences(
+                [pair for pair in family.pairs if pair.axis == ALL],
+                [row.policy for row in family.means],
+                DROP_WORDS,
+            )
+            for family in tables.robustness
+        ],
         equality=equality(tables.conditions),
         pareto={track: Markup(drawn) for track, drawn in _pareto(tables).items()},
+        **_thinking(tables.thinking),
         learning=Markup(learning.draw(tables.learning)) if tables.learning else "",
         stages=stages(tables.effort),
         pictures=pictures,
@@ -101,6 +119,19 @@ def _pareto(tables: Tables) -> Mapping[str, str]:
     variants = {row.found.first for row in tables.variants}
     labels = [row.policy for row in tables.policies if row.policy not in variants]
     return pareto.draw(tables.policies, tables.conditions, labels)
+
+
+def _thinking(found: Thinking | None) -> Mapping[str, Any]:
+    """What the section of that name shows; nothing where the world waited."""
+    if found is None:
+        return {}
+    return {
+        "thinking": layout(found),
+        "thinking_curves": Markup(draw_curves(found.curves)) if found.curves else "",
+        "thinking_costs": Markup(draw_costs(found.costs)) if found.costs else "",
+        "lost_ms": {(one.policy, one.rule): lost_words(one.lost) for one in found.curves},
+        "margin": MARGIN,
+    }
 
 
 def percent(rate: float | None) -> str:
@@ -146,6 +177,8 @@ def _tasks(tables: Tables) -> Mapping[str, Mapping[int, tuple[str, Mapping[str, 
     """Suite -> task index -> (instruction, policy -> score)."""
     out: dict[str, dict[int, tuple[str, dict[str, Score]]]] = {suite: {} for suite in tables.suites}
     for row in sorted(tables.by_task, key=lambda row: row.task_index):
+        if row.suite in tables.perturbed:
+            continue
         _, scores = out[row.suite].setdefault(row.task_index, (row.instruction, {}))
         scores[row.policy] = row.score
     return out

@@ -56,14 +56,16 @@ class _Wanted:
     snapshots: NDArray[np.float64]  # [FRAMES, n]
 
 
-def choose(store: Store, best: str) -> list[StoredCell]:
+def choose(store: Store, policies: Sequence[str]) -> list[StoredCell]:
     """One success and one failure of each policy, of as few tasks as cover them.
 
-    Failures are taken where the policy ``best`` succeeded, if there are such: seen side by side,
+    Failures are taken where the first policy succeeded, if there are such: seen side by side,
     they show what went wrong. Ties are broken by the canonical order.
     """
     by_task: dict[tuple[str, int], dict[tuple[str, bool], StoredCell]] = {}
-    for stored in store.cells(examples(store, best)):
+    for stored in store.cells(examples(store, policies[0])):
+        if stored.cell.policy not in policies:
+            continue
         offers = by_task.setdefault((stored.cell.suite, stored.cell.task_index), {})
         offers[stored.cell.policy, stored.outcome == "success"] = stored
     needs = {need for offers in by_task.values() for need in offers}

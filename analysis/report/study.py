@@ -94,12 +94,12 @@ class Figure:
     uri: str
 
 
-def read(folder: Path, labels: Sequence[str], passport: Passport | None) -> Study:
+def read(folder: Path, labels: Mapping[str, str], passport: Passport | None) -> Study:
     """Read a study.
 
     Args:
         folder: that ``wambench attention`` wrote.
-        labels: policies of the run, in the order of the page.
+        labels: what a study may call a policy -> its label in the run, in the order of the page.
         passport: of the run.
 
     Raises:
@@ -111,7 +111,7 @@ def read(folder: Path, labels: Sequence[str], passport: Passport | None) -> Stud
         raise UserError(f"--attention {error}") from None
     manifest = found.manifest
     camera = _camera(found.means, manifest["files"])
-    scores = list(_scores(found.means, camera, labels, list(manifest["regions"])))
+    scores = list(_scores(found.means, camera, list(labels), list(manifest["regions"])))
     own = [arm for arm in dict.fromkeys(row.arm for row in scores) if arm in manifest["policies"]]
     return Study(
         folder=str(folder),
@@ -222,13 +222,13 @@ def _or_none(value: float) -> float | None:
 
 
 def _notices(
-    policies: Mapping[str, Mapping[str, Any]], labels: Sequence[str], passport: Passport | None
+    policies: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str], passport: Passport | None
 ) -> list[str]:
     """Where the policies of the study are not those of the run."""
     strangers = [label for label in policies if label not in labels]
     others = []
     for label in policies:
-        ours = passport.fingerprint.get(f"policy:{label}", {}) if passport else {}
+        ours = passport.fingerprint.get(f"policy:{labels.get(label)}", {}) if passport else {}
         theirs = policies[label].get("fingerprint", {})
         if any(ours.get(name, value) != value for name, value in theirs.items()):
             others.append(label)

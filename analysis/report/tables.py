@@ -14,9 +14,11 @@ from analysis.pairing import Comparison
 from analysis.report.changes import Changes
 from analysis.report.conditions import ConditionRow
 from analysis.report.learning import Age
+from analysis.report.robustness import Robustness
 from analysis.report.score import Score
 from analysis.report.study import Study
 from analysis.report.taxonomy import Taxonomy
+from analysis.report.thinking import Thinking
 from analysis.report.variants import ChanceRow, VariantRow
 from analysis.report.wire import WireRow
 from analysis.statistics import Interval, Ranks
@@ -103,7 +105,12 @@ class FaultRow:
 
 @dataclass(frozen=True)
 class Tables:
-    """All tables of a report. Policies come best first, everything else in canonical order."""
+    """All tables of a report. Policies come best first, everything else in canonical order.
+
+    Where a run has plain and perturbed suites, ``suites``, ``policies`` and all comparisons are of
+    plain ones; ``perturbed`` names the others, which ``robustness`` is about.
+    Where decisions are paid for, ``thinking`` has every arm; elsewhere one stands for each policy.
+    """
 
     run: str
     protocol: str
@@ -130,3 +137,6 @@ class Tables:
     invocations: Sequence[Mapping[str, Any]]
     changes: Changes | None = None  # since another run, if one was named
     attention: Study | None = None  # beside the run, if one was named
+    perturbed: Sequence[str] = ()
+    robustness: Sequence[Robustness] = ()
+    thinking: Thinking | None = None  # where the world did not wait for policies

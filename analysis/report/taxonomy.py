@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,8 +41,8 @@ class Taxonomy:
     failed: int
 
 
-def taxonomy(store: Store) -> Taxonomy | None:
-    """Read what was kept; None if nothing was, or nothing that can be read.
+def taxonomy(store: Store, policies: Collection[str]) -> Taxonomy | None:
+    """Read what was kept of these policies; None if nothing was, or nothing that can be read.
 
     Episodes that are not of this run's present cells are left out: they were explained before the
     run was extended.
@@ -58,6 +58,8 @@ def taxonomy(store: Store) -> Taxonomy | None:
             for row in content["episodes"]
             if row["key"] in tasks
         ]
+        explained = len(episodes)
+        episodes = [one for one in episodes if one.policy in policies]
         for one in episodes:
             counts[one.kind][one.policy] += 1
     except (OSError, ValueError, KeyError, TypeError):
@@ -66,5 +68,5 @@ def taxonomy(store: Store) -> Taxonomy | None:
         counts={kind: dict(found) for kind, found in counts.items() if found},
         definitions=content["definitions"],
         episodes=episodes,
-        failed=len(tasks),
+        failed=len(tasks) - (explained - len(episodes)),
     )

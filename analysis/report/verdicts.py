@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Protocol
 
 from analysis.pairing import Asked, Comparison, compare
-from analysis.statistics.verdicts import Kind
+from analysis.statistics import Kind, Verdict
 from analysis.stopping import early_verdicts
 from wambench.cells import PolicyChoice
 from wambench.contract import PolicySpec
@@ -20,8 +21,31 @@ WORDS: Mapping[Kind, str] = {
     "undecided": "not told apart from",
 }
 
+DROP_WORDS: Mapping[Kind, str] = {
+    "better": "loses less than",
+    "worse": "loses more than",
+    "equivalent": "loses as much as",
+    "undecided": "is not told apart in this from",
+}
+
 NAMED = 3
 """So many policies that one is not told apart from are named; more are counted."""
+
+
+class Pair(Protocol):
+    """Two policies and a verdict on the first."""
+
+    @property
+    def first(self) -> str:
+        """Its label."""
+
+    @property
+    def second(self) -> str:
+        """That of the other."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """On the first."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +54,12 @@ class Sentence:
 
     policy: str
     said: Mapping[Kind, Sequence[str]]
+    words: Mapping[Kind, str] = field(default_factory=lambda: WORDS)
 
     @property
     def text(self) -> str:
         """In words, without the policy's name."""
-        return "; ".join(f"{WORDS[kind]} {self._others(kind)}" for kind in self.said)
+        return "; ".join(f"{self.words[kind]} {self._others(kind)}" for kind in self.said)
 
     def _others(self, kind: Kind) -> str:
         """Names; many of which nothing is known are not worth reading."""
@@ -75,7 +100,9 @@ def comparisons(
     return compare(asked, pairs, judged=early_verdicts(stopping, asked, pairs))
 
 
-def sentences(found: Sequence[Comparison], order: Sequence[str]) -> Sequence[Sentence]:
+def sentences(
+    found: Sequence[Pair], order: Sequence[str], words: Mapping[Kind, str] = WORDS
+) -> Sequence[Sentence]:
     """One for each policy that was compared, in the order given."""
     turned: Mapping[Kind, Kind] = {
         "better": "worse", "worse": "better",
@@ -94,6 +121,7 @@ def sentences(found: Sequence[Comparison], order: Sequence[str]) -> Sequence[Sen
                 for kind in WORDS
                 if kind in said[label]
             },
+            words,
         )
         for label in order
         if label in said

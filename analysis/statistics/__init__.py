@@ -5,8 +5,16 @@ independent. Everywhere the same rule holds: tasks may widen an interval or rais
 never narrow or lower it.
 """
 
+from analysis.statistics.drops import (
+    Design,
+    Drop,
+    DropDifference,
+    drop,
+    drop_difference,
+)
 from analysis.statistics.equivalence import MARGIN, equivalence
 from analysis.statistics.intervals import CONFIDENCE, MIN_TASKS, Interval, clustered, wilson
+from analysis.statistics.iso_success import IsoSuccess, iso_success
 from analysis.statistics.multiple import holm
 from analysis.statistics.paired import Paired, difference_test, mcnemar, paired, task_test
 from analysis.statistics.power import (
@@ -19,15 +27,21 @@ from analysis.statistics.power import (
 from analysis.statistics.ranks import Ranks, ranks
 from analysis.statistics.sequential import Evidence, Stop, evidence, stop
 from analysis.statistics.tally import Outcomes, Tally
-from analysis.statistics.verdicts import Verdict, verdicts
+from analysis.statistics.verdicts import OF_DROPS, Kind, Verdict, verdicts
 
 __all__ = [
     "CONFIDENCE",
     "MARGIN",
     "MIN_TASKS",
+    "OF_DROPS",
     "POWER",
+    "Design",
+    "Drop",
+    "DropDifference",
     "Evidence",
     "Interval",
+    "IsoSuccess",
+    "Kind",
     "Outcomes",
     "Paired",
     "Ranks",
@@ -37,12 +51,15 @@ __all__ = [
     "clustered",
     "difference_test",
     "discordance",
+    "drop",
+    "drop_difference",
     "episodes_paired",
     "episodes_unpaired",
     "equivalence",
     "evidence",
     "highest_correlation",
     "holm",
+    "iso_success",
     "mcnemar",
     "paired",
     "ranks",

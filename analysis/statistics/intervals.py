@@ -33,7 +33,7 @@ def wilson(successes: int, episodes: int, confidence: float = CONFIDENCE) -> Int
 
 
 def clustered(
-    suites: Sequence[Sequence[tuple[int, int]]], confidence: float = CONFIDENCE
+    suites: Sequence[Sequence[tuple[float, float]]], confidence: float = CONFIDENCE
 ) -> Interval | None:
     """Interval of the unweighted mean over suites that knows that tasks differ.
 
@@ -49,7 +49,7 @@ def clustered(
     never, it covers less than it says.
 
     Args:
-        suites: per suite, (successes, episodes) of each task that has episodes.
+        suites: per suite, (successes, episodes) of each task that has episodes; need not be whole.
         confidence: share of such intervals that hold the mean.
 
     Returns:

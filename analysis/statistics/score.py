@@ -34,18 +34,20 @@ def score(first: Any, second: Any, cells: Any, difference: Any) -> Any:
         return np.where(np.abs(apart) < 1e-12, 0.0, apart / error)
 
 
-def score_interval(first: Any, second: Any, cells: Any, z: float) -> tuple[Any, Any]:
-    """Differences whose score is ``z`` at most: lowest and highest, [...] each."""
-    counts = [np.asarray(value, dtype=float) for value in (first, second, cells)]
+def score_interval(first: Any, second: Any, cells: Any, z: Any) -> tuple[Any, Any]:
+    """Differences whose score is ``z``, [...], at most: lowest and highest, [...] each."""
+    z, *counts = np.broadcast_arrays(
+        *(np.asarray(v, dtype=float) for v in (z, first, second, cells))
+    )
     found = (counts[0] - counts[1]) / counts[2]
 
-    def beyond(difference: Any, side: Any, *counts: Any) -> Any:
+    def beyond(difference: Any, z: Any, *counts: Any) -> Any:
         apart, error = _apart(difference, *counts)
-        return apart - side * z * error
+        return apart - z * error
 
     # Beside what was found: there ``beyond`` is 0 if no cell tells the two apart.
-    low = find_root(beyond, (np.full_like(found, -1), found - BESIDE), args=(1.0, *counts)).x
-    high = find_root(beyond, (found + BESIDE, np.full_like(found, 1)), args=(-1.0, *counts)).x
+    low = find_root(beyond, (np.full_like(found, -1), found - BESIDE), args=(z, *counts)).x
+    high = find_root(beyond, (found + BESIDE, np.full_like(found, 1)), args=(-z, *counts)).x
     return np.where(found <= -1, -1.0, low), np.where(found >= 1, 1.0, high)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from scipy import stats
 
@@ -15,6 +15,34 @@ from analysis.statistics.paired import Paired
 from analysis.statistics.power import POWER
 
 Kind = Literal["better", "worse", "equivalent", "undecided"]
+WORDS: Mapping[Kind, str] = {"better": "better", "worse": "worse", "equivalent": "equivalent"}
+OF_DROPS: Mapping[Kind, str] = {
+    "better": "loses less", "worse": "loses more", "equivalent": "loses as much",
+}  # fmt: skip
+
+
+class Judged(Protocol):
+    """A comparison of two policies that a verdict can be reached on."""
+
+    @property
+    def cells(self) -> int:
+        """Cells that both finished."""
+
+    @property
+    def difference(self) -> float | None:
+        """By how much the first does better."""
+
+    @property
+    def p_value(self) -> float:
+        """Of "neither is better"."""
+
+    @property
+    def margin(self) -> float:
+        """Of equivalence."""
+
+    @property
+    def p_equivalence(self) -> float:
+        """Of "they differ by the margin or more"."""
 
 
 @dataclass(frozen=True)
@@ -36,33 +64,45 @@ class Verdict:
 
 
 def verdicts(
-    found: Sequence[Paired], confidence: float = CONFIDENCE, power: float = POWER
+    found: Sequence[Judged],
+    confidence: float = CONFIDENCE,
+    power: float = POWER,
+    words: Mapping[Kind, str] = WORDS,
 ) -> list[Verdict]:
     """Judge comparisons together: with 95 % confidence none of all "better" and "worse" is wrong.
 
     The same holds of all "equivalent". A difference that is there but smaller than the margin is
-    "better" or "worse" and says so.
+    "better" or "worse" and says so. How many episodes would decide a comparison is only known of
+    success rates.
     """
     differences = holm([one.p_value for one in found])
     equivalences = holm([one.p_equivalence for one in found])
     return [
-        _verdict(one, p, q, confidence, power, len(found))
+        _verdict(one, p, q, confidence, power, len(found), words)
         for one, p, q in zip(found, differences, equivalences, strict=True)
     ]
 
 
 def _verdict(
-    found: Paired, p: float, q: float, confidence: float, power: float, comparisons: int
+    found: Judged,
+    p: float,
+    q: float,
+    confidence: float,
+    power: float,
+    comparisons: int,
+    words: Mapping[Kind, str],
 ) -> Verdict:
     within, is_close = f"{100 * found.margin:g} points", q <= 1 - confidence
     if p <= 1 - confidence and found.difference:
         kind: Kind = "better" if found.difference > 0 else "worse"
-        text = f"{kind}, by less than {within}" if is_close else kind
+        text = f"{words[kind]}, by less than {within}" if is_close else words[kind]
         return Verdict(kind, text, p, q)
     if is_close:
-        return Verdict("equivalent", f"equivalent within {within}", p, q)
+        return Verdict("equivalent", f"{words['equivalent']} within {within}", p, q)
     if not found.cells:
         return Verdict("undecided", "undecided: no cell that both finished", p, q)
+    if not isinstance(found, Paired):
+        return Verdict("undecided", "undecided", p, q)
     more = more_episodes(found, confidence, power, comparisons)
     if math.isinf(more):
         return Verdict("undecided", "undecided: needs more tasks", p, q)

@@ -22,6 +22,30 @@ def shifted(u: Tensor, shift: float) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Committed:
+    """Actions of a chunk that will be executed whatever the rest becomes: real-time chunking.
+
+    After every flow step they are put back to where the flow would be had it known them, so that
+    the rest is sampled to go with them (inpainting, as Lugmayr et al. 2022 do with pixels; for
+    chunks see Black et al. 2025).
+
+    Attributes:
+        actions: normalised [B, H, A]; only read where ``mask`` is.
+        mask: bool [B, H, A].
+        noise: [B, H, A], what the chunk started from.
+    """
+
+    actions: Tensor
+    mask: Tensor
+    noise: Tensor
+
+    def put_back(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """``x`` [B, H, A] at noise level ``sigma`` (a scalar) with its committed part in place."""
+        level = sigma.to(x.dtype).expand(x.shape[0])
+        return torch.where(self.mask, noised(self.actions.to(x), self.noise.to(x), level), x)
+
+
+@dataclass(frozen=True)
 class FlowSchedule:
     """``steps`` Euler steps from sigma 1 to 0; ``shift`` 1 spaces them evenly."""
 
@@ -47,10 +71,13 @@ class FlowSchedule:
         value = float(self.timesteps(like.dtype)[index])
         return torch.full((like.shape[0],), value, dtype=like.dtype, device=like.device)
 
-    def step(self, x: Tensor, velocity: Tensor, index: int) -> Tensor:
+    def step(
+        self, x: Tensor, velocity: Tensor, index: int, committed: Committed | None = None
+    ) -> Tensor:
         """One Euler step of ``x`` along ``velocity``, in the dtype of ``x``."""
         delta = self._sigmas[index + 1] - self._sigmas[index]
-        return x + velocity * float(delta.to(x.dtype))
+        moved = x + velocity * float(delta.to(x.dtype))
+        return moved if committed is None else committed.put_back(moved, self._sigmas[index + 1])
 
 
 def seeded_noise(seed: int, shape: tuple[int, ...]) -> Tensor:

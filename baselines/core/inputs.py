@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from baselines.core.checkpoints.statistics import Statistics
-from baselines.core.flow import seeded_noise
+from baselines.core.flow import Committed, seeded_noise
 from baselines.core.robots import Robot
 from baselines.core.tokens import Tokenize
 from wambench import Observation
@@ -30,6 +30,7 @@ class Inputs:
     lengths: tuple[int, ...]  # tokens that are not padding
     noise_seeds: tuple[int, ...]  # for further noise
     own_seeds: tuple[int, ...]  # of the cells, whatever seed an option fixes
+    committed: Committed | None = None  # what of the chunks is settled already; None: nothing
 
 
 @dataclass(frozen=True)
@@ -50,16 +51,18 @@ class Preparation:
         robot = self.robot
         ids = [list(self.tokenize(seen.instruction)) for seen in observations]
         seeds = tuple(self._noise_seed(seen) for seen in observations)
+        noise = batch_noise(seeds, self.noise_shape, self.device)
         padded = [row + [0] * (self.text_length - len(row)) for row in ids]
         return Inputs(
             images=[self._pictures([o.images[c] for o in observations]) for c in robot.cameras],
             picture=self._pictures([robot.picture(seen) for seen in observations]),
             proprio=self._tensor(np.stack([self._state(seen) for seen in observations])),
-            noise=batch_noise(seeds, self.noise_shape, self.device),
+            noise=noise,
             token_ids=torch.tensor(padded).to(self.device),
             lengths=tuple(len(row) for row in ids),
             noise_seeds=seeds,
             own_seeds=tuple(seen.noise_seed for seen in observations),
+            committed=self._committed(observations, noise),
         )
 
     def commands(
@@ -71,6 +74,20 @@ class Preparation:
             self.robot.command(self._physical(chunk), self.robot.state(seen.proprio))
             for chunk, seen in zip(chunks, observations, strict=True)
         ]
+
+    def _committed(self, observations: Sequence[Observation], noise: Tensor) -> Committed | None:
+        if all(seen.committed is None for seen in observations):
+            return None
+        actions, mask = torch.zeros_like(noise), torch.zeros_like(noise, dtype=torch.bool)
+        for row, seen in enumerate(observations):
+            if seen.committed is not None:
+                chunk = self.robot.intended(seen.committed, self.robot.state(seen.proprio))
+                if self.statistics is not None:
+                    chunk = self.statistics.action.normalise(chunk, self.robot.scaling)
+                rows, dims = chunk.shape
+                actions[row, :rows, :dims] = torch.from_numpy(chunk).to(noise)
+                mask[row, :rows, :dims] = True
+        return Committed(actions, mask, noise)
 
     def _pictures(self, arrays: Sequence[NDArray[np.uint8]]) -> Tensor:
         return torch.from_numpy(np.stack(arrays)).to(self.device).movedim(-1, 1)

@@ -50,6 +50,8 @@ class Ready:
 class LearnedPolicy(Policy):
     """Base of every policy with weights. A family says how to build, fill, prepare and run."""
 
+    flows = True  # whether its chunk is sampled by a flow, which can begin with given actions
+
     def __init__(self, card: Card, options: RunOptions) -> None:
         card = changed(card, options)
         self.card, self.options = card, options
@@ -70,6 +72,7 @@ class LearnedPolicy(Policy):
             action=card.robot.action,
             horizon=card.architecture.horizon,
             replan_steps=card.replan_steps,
+            inpaints=self.flows and options.mode == "eager",
             max_batch=options.batch_size,
             num_gpus=1 if on_gpu else 0,
         )
@@ -267,7 +270,10 @@ class LearnedPolicy(Policy):
         return {"untrained": [Variant(policy=self.card.name, options=own | random)]}
 
     def _start(self, ready: Ready, observations: Sequence[Observation]) -> Any:
-        state = self.state(ready.prepare(observations))
+        inputs = ready.prepare(observations)
+        state = self.state(inputs)
+        if self.flows:
+            state.committed = inputs.committed
         words = ready.prepare.tokenize.spelled
         state.reader = self.watch.reader(
             lambda: Labels(words(observations[0].instruction), ready.view)

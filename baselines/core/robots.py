@@ -34,6 +34,7 @@ class Robot:
         state: proprioception [P] of an observation, not normalised.
         command: denormalised model actions [H, A] and the state [P] they were made in, to the
             suite's convention.
+        intended: the way back, from commands that were given to model actions.
         mosaic: the cameras' images as one picture.
         control_hz: actions it executes in a second; None: its release does not say. LIBERO: 20,
             ``control_freq`` of its environments (libero/envs/bddl_base_domain.py).
@@ -47,6 +48,7 @@ class Robot:
     scaling: Literal["min_max", "z_score", "quantile"]
     state: Callable[[Mapping[str, Array]], Array]
     command: Callable[[Array, Array], Array]
+    intended: Callable[[Array, Array], Array]
     mosaic: Mosaic
     control_hz: float | None = None
 
@@ -69,6 +71,11 @@ def opening_to_libero(actions: Array, state: Array) -> Array:
     return np.concatenate([actions[:, :-1], 1.0 - 2.0 * actions[:, -1:]], axis=1)
 
 
+def libero_to_opening(commands: Array, state: Array) -> Array:
+    """The way back of :func:`opening_to_libero`."""
+    return np.concatenate([commands[:, :-1], (1.0 - commands[:, -1:]) / 2.0], axis=1)
+
+
 def unchanged(actions: Array, state: Array) -> Array:
     """Actions that are in the suite's convention already."""
     return actions
@@ -77,6 +84,11 @@ def unchanged(actions: Array, state: Array) -> Array:
 def relative_to_state(actions: Array, state: Array) -> Array:
     """Add the state's pose to the first six numbers, as openpi's first LIBERO models need it."""
     return np.concatenate([actions[:, :6] + state[:6], actions[:, 6:]], axis=1)
+
+
+def without_state(commands: Array, state: Array) -> Array:
+    """The way back of :func:`relative_to_state`."""
+    return np.concatenate([commands[:, :6] - state[:6], commands[:, 6:]], axis=1)
 
 
 def side_by_side(images: list[Picture]) -> Picture:
@@ -126,13 +138,18 @@ LIBERO = Robot(
     scaling="min_max",
     state=libero_state,
     command=opening_to_libero,
+    intended=libero_to_opening,
     mosaic=side_by_side,
     control_hz=20.0,
 )
 
 # openpi trains on LIBERO's own actions, -1 = open already.
-LIBERO_OPENPI = dataclasses.replace(LIBERO, scaling="z_score", command=relative_to_state)
-LIBERO_OPENPI_05 = dataclasses.replace(LIBERO, scaling="quantile", command=unchanged)
+LIBERO_OPENPI = dataclasses.replace(
+    LIBERO, scaling="z_score", command=relative_to_state, intended=without_state
+)
+LIBERO_OPENPI_05 = dataclasses.replace(
+    LIBERO, scaling="quantile", command=unchanged, intended=unchanged
+)
 LIBERO_OFT = dataclasses.replace(LIBERO, scaling="quantile")
 
 ROBOTWIN = Robot(
@@ -154,6 +171,7 @@ ROBOTWIN = Robot(
     scaling="z_score",
     state=lambda proprio: proprio["joint_pos"],
     command=unchanged,
+    intended=unchanged,
     mosaic=partial(head_over_wrists, 256, 192),  # 288x256 in all, ImageWAM's compact one
 )
 

@@ -79,7 +79,7 @@ class _Inference:
         with reading(state.reader, index, self.model.calls(state)):
             velocity = self.model.act(state, schedule.time(index, state.action))
         state.velocities.append(velocity)
-        state.action = schedule.step(state.action, velocity, index)
+        state.action = schedule.step(state.action, velocity, index, state.committed)
 
     def decode(self, state: State) -> None:
         """Turn the imagined tokens into an image."""

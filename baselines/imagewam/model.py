@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from baselines.core.attention import KVCache
+from baselines.core.flow import Committed
 from baselines.core.labels import Reader
 from baselines.core.reading import Calls
 
@@ -29,6 +30,7 @@ class State:
     latent_noise: Tensor | None = None  # [B, c, h, w], of an autoencoder that samples its latents
     target_noise: Tensor | None = None  # [B, N, C], what an imagined image starts from
     reader: Reader | None = None  # is told what the action reads
+    committed: Committed | None = None  # actions that the chunk has to begin with
 
     text: Tensor | None = None  # [B, L, text_features]
     tokens: Tensor | None = None  # [B, N, C] of the current image

@@ -50,3 +50,22 @@ def readable(context: Tensor | None, others: int) -> Tensor | None:
         return None
     rest = context.new_ones(context.shape[0], others)
     return torch.cat([context, rest], dim=1)[:, None, None]
+
+
+def editing_mask(context: Tensor | None, source: int, target: int, like: Tensor) -> Tensor:
+    """Mask of [context, source, target]: only the target's rows may read the target.
+
+    Args:
+        context: valid context tokens [B, L], or None with ``like`` giving L.
+        source: image tokens of the current image.
+        target: image tokens of the goal image.
+        like: the packed context [B, L, D].
+
+    Returns:
+        bool [B or 1, 1, L + source + target, L + source + target].
+    """
+    prefix = like.shape[1] + source
+    rows = torch.arange(prefix + target, device=like.device) >= prefix
+    allowed = rows[:, None] | ~rows[None]
+    keys = readable(context, source + target)
+    return allowed[None, None] if keys is None else allowed & keys

@@ -64,7 +64,7 @@ def named(state: State, layers: Sequence[str]) -> dict[str, Tensor]:
 
     Args:
         state: of a finished inference.
-        layers: what the goldens call each layer of the cache.
+        layers: what the goldens call each layer of the cache, up to the letter ("double.0.").
 
     Returns:
         ``out.action`` ([H, A] for one sample, else [B, H, A], float32), ``mid.cache.*`` [B, T, W],
@@ -76,10 +76,10 @@ def named(state: State, layers: Sequence[str]) -> dict[str, Tensor]:
     for layer, kv in zip(layers, state.cache, strict=True):
         for letter, tensor in zip("kv", kv, strict=True):
             flat = tensor.flatten(2)
-            out[f"mid.cache.{layer}.{letter}"] = flat
+            out[f"mid.cache.{layer}{letter}"] = flat
             if size > 1:
                 for row in range(size):
-                    out[f"mid.s{row}.cache.{layer}.{letter}"] = flat[row : row + 1]
+                    out[f"mid.s{row}.cache.{layer}{letter}"] = flat[row : row + 1]
     for index, velocity in enumerate(state.velocities):
         out[f"mid.step{index}.velocity"] = velocity
     return {name: tensor.detach().clone() for name, tensor in out.items()}

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 UNTRAINED_DRAWS = 4  # one random network may look somewhere by chance
 WEIGHTS = Path(__file__).parent / "weights"
-ROBOT = dataclasses.replace(LIBERO, image_size=(SIDE, SIDE), command=unchanged)
+ROBOT = dataclasses.replace(LIBERO, image_size=(SIDE, SIDE), command=unchanged, intended=unchanged)
 
 
 class NanoOptions(Frozen):
@@ -91,6 +91,7 @@ class NanoPolicy(Policy):
             action=ROBOT.action,
             horizon=config.architecture.horizon,
             replan_steps=REPLAN,
+            inpaints=config.kind != "oft",
         )
         self.watch = Watch()
         self._ready: Ready | None = None
@@ -270,6 +271,8 @@ class NanoPolicy(Policy):
         given = Seen(images, inputs.proprio, inputs.token_ids, inputs.lengths)
         with torch.inference_mode():
             state = ready.model.state(given, inputs.noise, inputs.noise_seeds)
+        if self.spec.inpaints:
+            state.committed = inputs.committed
         words = ready.prepare.tokenize.spelled
         state.reader = self.watch.reader(lambda: Labels(words(heard[0]), ready.view))
         return state

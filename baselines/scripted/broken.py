@@ -76,7 +76,8 @@ class MirroredPolicy(ExpertPolicy):
     """The expert as it would act on a mirrored image: sideways motion and its rotations flipped.
 
     A reflection left to right (world y) negates y of a translation, and x and z of a rotation
-    vector. It is what a perfect image policy does under the wrong image orientation.
+    vector where actions have one. It is what a perfect image policy does under the wrong image
+    orientation.
     """
 
     spec = ExpertPolicy.spec.model_copy(
@@ -85,7 +86,11 @@ class MirroredPolicy(ExpertPolicy):
 
     def act(self, observations: Sequence[Observation]) -> Sequence[NDArray[np.floating]]:
         """The expert's action reflected, [1, A] each."""
-        return [chunk * _flip(chunk, [1, 3, 5]) for chunk in super().act(observations)]
+        out = []
+        for chunk in super().act(observations):
+            gripper = chunk.shape[1] - 1
+            out.append(chunk * _flip(chunk, [number for number in (1, 3, 5) if number < gripper]))
+        return out
 
 
 def _flip(chunk: NDArray[np.floating], dimensions: list[int]) -> NDArray[np.float64]:

@@ -164,7 +164,7 @@ class Parts:
 
     def _move_action(self, state: State, velocity: Tensor, index: int) -> None:
         state.velocity_action = velocity
-        state.action = self.action_schedule.step(state.action, velocity, index)
+        state.action = self.action_schedule.step(state.action, velocity, index, state.committed)
 
     def decode(self, state: State) -> None:
         """Pictures of the imagined clip."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from baselines.core.attention import KVCache, tensors
+from baselines.core.flow import Committed
 from baselines.core.labels import Reader
 from baselines.videowam.blocks import Rope
 from baselines.videowam.experts import Grid
@@ -29,6 +30,9 @@ class State:
 
     Set by a policy whose attention is watched:
         reader: is told what the action reads.
+
+    Set under a clock that goes on:
+        committed: actions that the chunk has to begin with.
 
     The others are results, in the order in which the stages set them:
         text: [B, L, text_dim], zero at pads; it depends on the instruction alone, so a later
@@ -56,6 +60,7 @@ class State:
     text_mask: Tensor | None = None
 
     reader: Reader | None = field(init=False, repr=False, default=None)
+    committed: Committed | None = field(init=False, repr=False, default=None)
     text: Tensor = field(init=False, repr=False)
     context: Tensor = field(init=False, repr=False)
     video_text: KVCache | None = field(init=False, repr=False, default=None)

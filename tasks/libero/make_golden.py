@@ -13,7 +13,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from tasks.libero.suite import ABOUT, RENDERINGS, LiberoSuite
+from tasks.libero.offers import RENDERINGS
+from tasks.libero.suite import ABOUT, LiberoSuite
 
 SIZE = (128, 128)
 

@@ -9,7 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.libero.camera import NOTHING, VISUAL_GROUP, Box
+from tasks.gl.canvas import NOTHING, Box
+from tasks.libero.camera import VISUAL_GROUP
 from tasks.libero.facts import FactFinder, inside, moved_body, receptacle
 from wambench.facts import ARM, FINGERS, HAND, SCENE, Role
 

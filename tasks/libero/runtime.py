@@ -20,6 +20,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+from numpy.typing import NDArray
+
 # LIBERO imports matplotlib, which makes itself a folder in the home directory unless told another.
 os.environ.setdefault(
     "MPLCONFIGDIR", str(Path(tempfile.gettempdir()) / f"wambench-{os.getuid()}" / "matplotlib")
@@ -48,6 +51,27 @@ def bddl_path(folder: str, file: str) -> Path:
     from libero.libero import get_libero_path
 
     return Path(get_libero_path("bddl_files")) / folder / file
+
+
+def assets_path() -> Path:
+    """Where the installed package has its scenes, textures and objects."""
+    from libero.libero import get_libero_path
+
+    return Path(get_libero_path("assets"))
+
+
+def pictures() -> Path:
+    """The folder of LIBERO's pictures of floors, walls and tables."""
+    return assets_path() / "textures"
+
+
+def stored_states(folder: str, file: str) -> NDArray[np.float64]:
+    """Initial states as they lie in the installed package, float64 [n, 1 + nq + nv]."""
+    with quiet():
+        from libero.libero import benchmark, get_libero_path
+
+        path = Path(get_libero_path("init_states")) / folder / file
+        return np.asarray(benchmark.load_initial_states(path), np.float64)
 
 
 def simulation_modules() -> ModuleType:

@@ -29,6 +29,12 @@ class LiberoSimulator(Simulator):
     """
 
     def __init__(self, bddl_file: str, init_states: NDArray[np.float64], rendering: str) -> None:
+        self._init_states = init_states
+        self._rendering = rendering
+        self._compile(bddl_file)
+
+    def _compile(self, bddl_file: str, **arena: Any) -> None:
+        """Make the scene; ``arena``: what else LIBERO's problem class takes (its scene's file)."""
         envs = runtime.simulation_modules()
         with runtime.quiet():
             # No camera observables and no renderer: frames are drawn by FrameDrawer on demand.
@@ -38,12 +44,14 @@ class LiberoSimulator(Simulator):
                 use_camera_obs=False,
                 has_offscreen_renderer=False,
                 hard_reset=False,
+                **arena,
             )
         self._env: Any = wrapper.env
-        self._init_states = init_states
         self._stepper = Stepper(self._env)
         self._drawer = FrameDrawer(
-            self._env.sim.model._model, rendering, switched_sites=self._stepper.switched_sites
+            self._env.sim.model._model,
+            self._rendering,
+            switched_sites=self._stepper.switched_sites,
         )
         self._expert: Any = None
         self._finder: Any = None
@@ -57,9 +65,12 @@ class LiberoSimulator(Simulator):
         state, so the seed belongs to the protocol. LIBERO's wrapper is bypassed: its ``reset``
         swallows every exception in an endless loop.
         """
-        self._env.seed(seed)
         resets = init_state + 1 if seed_once_per_task else 1
-        self._observed = self._stepper.reset(resets, self._init_states[init_state])
+        self._begin(self._init_states[init_state], seed, resets)
+
+    def _begin(self, state: NDArray[np.float64], seed: int, resets: int) -> None:
+        self._env.seed(seed)
+        self._observed = self._stepper.reset(resets, state)
         self._expert = self._stage = None
 
     def step(self, action: NDArray[np.float64]) -> None:

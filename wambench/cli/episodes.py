@@ -72,9 +72,13 @@ def video(
 ) -> None:
     """Draw stored episodes as MP4 films, at any size: sweeps keep states, not frames.
 
+    Where decisions are paid for, a bar fills while one is under way.
+
     Example: wambench video runs/quick --policy random --task 2 --out films --size 512
     """
     from wambench import plugins
+    from wambench.clock import PREFIX
+    from wambench.inset import decisions_of
     from wambench.video import film_episode, film_name
 
     if size % 2:
@@ -82,7 +86,7 @@ def video(
     written = []
     with Store.read(run) as store:
         chosen = Wanted(policy, suite, task, init, seed).of(store)[:most]
-        rules = store.protocol()
+        rules, measured = store.protocol(), store.measurements(PREFIX)
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -94,7 +98,8 @@ def video(
             cameras = camera or plugins.make_suite(cell.suite).spec.cameras
             path = out / film_name(cell)
             snapshots = store.trace(cell.key).snapshots
-            frames = film_episode(path, cell, rules, snapshots, cameras, size, rendering)
+            paid = decisions_of(measured.get(cell.key, {}))
+            frames = film_episode(path, cell, rules, snapshots, cameras, size, rendering, paid)
             written.append({"film": str(path), "outcome": one.outcome, "frames": frames})
             if not json:
                 print(f"{path}: {frames} frames, {one.outcome}")

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from wambench import plugins
 from wambench.cells import Cell
+from wambench.clock import Stopwatch
 from wambench.contract import EpisodeStart, Observation, PolicySpec
-from wambench.episode import Clock, Setting, begin, episode_start, observe
+from wambench.episode import Setting, begin, episode_start, observe
 from wambench.errors import UserError, one_line
 from wambench.profile.observations import made_up_state
 from wambench.protocols import Protocol
@@ -90,12 +91,12 @@ def _task(name: str, index: int, protocol: Protocol, needs: PolicySpec) -> Seque
 
 def _episode(cell: Cell, setting: Setting, simulator: Simulator) -> Sequence[Look]:
     start = episode_start(cell, setting)
-    begin(cell, setting, simulator, Clock())
+    begin(cell, setting, simulator, Stopwatch())
     seen: list[Observation] = []
     done: list[NDArray[np.float64]] = []
     while len(done) < MOST_LOOKS * APART and not (done and simulator.success()):
         if len(done) % APART == 0:
-            seen.append(observe(cell, setting, simulator, len(done), Clock()))
+            seen.append(observe(cell, setting, simulator, len(done), Stopwatch()))
         done.append(simulator.privileged((EXPERT,))[EXPERT].copy())
         simulator.step(done[-1])
     return [Look(start, one, np.array(done[one.step : one.step + AHEAD])) for one in seen]

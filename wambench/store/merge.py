@@ -110,6 +110,8 @@ def _copy(store: Store, source: Path, keys: Iterable[str] | None) -> None:
             if has_table(database, "other", "measurements"):
                 new = "cell_key NOT IN (SELECT cell_key FROM episodes)"
                 tables.insert(-1, ("measurements", f"cell_key IN wanted AND {new}"))
+            if has_table(database, "other", "timings"):
+                tables.append(("timings", f"label IN ({played})"))
             if has_table(database, "other", "factors"):
                 tables.append(("factors", "TRUE"))
             for table, of_it in tables:

@@ -1,8 +1,9 @@
 """Tables of ``run.sqlite``.
 
 ``measurements`` are a policy's own of its looks, one list of numbers an episode and name.
-``factors`` tells what an initial state changes of a plain one, and of which (see
-:class:`wambench.suite.Factors`).
+``timings`` says how a policy's decisions are paid for, where they are
+(:class:`wambench.clock.Timing`). ``factors`` tells what an initial state changes of a plain one,
+and of which (see :class:`wambench.suite.Factors`).
 ``cells`` is what was asked for, ``episodes`` what is known (at most one per cell, never
 overwritten), ``attempts`` what went wrong with the machinery, ``invocations`` who asked.
 ``cells.current`` is 0 for cells that a later sweep asked for under another key (a policy whose
@@ -12,14 +13,17 @@ rule spared (:mod:`wambench.stopping`), which is remembered in ``meta``.
 
 VERSION = 1
 
-# Came after version 1 and take nothing from it: a store without them has measured nothing, and
-# has plain initial states only.
+# Came after version 1 and take nothing from it: a store without them has measured nothing, has
+# plain initial states only, and a world that waits.
 LATER = {
     "measurements": """
 CREATE TABLE IF NOT EXISTS measurements (
     cell_key TEXT NOT NULL REFERENCES cells (key), name TEXT NOT NULL, numbers TEXT NOT NULL,
     PRIMARY KEY (cell_key, name)
 )
+""",
+    "timings": """
+CREATE TABLE IF NOT EXISTS timings (label TEXT PRIMARY KEY, timing TEXT NOT NULL)
 """,
     "factors": """
 CREATE TABLE IF NOT EXISTS factors (

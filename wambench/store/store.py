@@ -15,7 +15,7 @@ import sqlite3
 import struct
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any, Self
 from pydantic import ValidationError
 
 from wambench.cells import Cell, PolicyChoice, StoredCell
+from wambench.clock import Timing
 from wambench.contract import PolicySpec
 from wambench.episode import EpisodeRecord
 from wambench.errors import UserError, one_line
@@ -139,7 +140,7 @@ class Store:
     def add_plan(
         self,
         cells: Iterable[Cell],
-        choices: Iterable[PolicyChoice],
+        choices: Collection[PolicyChoice],
         specs: Mapping[str, PolicySpec],
         told: Iterable[tuple[Cell, str, Factors]] = (),
     ) -> None:
@@ -154,6 +155,10 @@ class Store:
                     (c.label, c.name, json.dumps(dict(c.options)), specs[c.label].model_dump_json())
                     for c in choices
                 ],
+            )
+            self._db.executemany(
+                "INSERT OR REPLACE INTO timings VALUES (?, ?)",
+                [(c.label, c.timing.model_dump_json()) for c in choices if c.timing is not None],
             )
             rows = [vars(cell) for cell in cells]
             self._db.executemany(
@@ -269,10 +274,18 @@ class Store:
     def policies(self) -> Mapping[str, tuple[PolicyChoice, PolicySpec]]:
         """Label -> choice and spec as they were at the last sweep."""
         rows = self._db.execute("SELECT label, name, options, spec FROM policies ORDER BY rowid")
+        timings = {}
+        if has_table(self._db, "main", "timings"):
+            timings = dict(self._db.execute("SELECT label, timing FROM timings"))
         with self._this_version("policies"):
             return {
                 label: (
-                    PolicyChoice(label, name, json.loads(options)),
+                    PolicyChoice(
+                        label,
+                        name,
+                        json.loads(options),
+                        Timing.model_validate_json(timings[label]) if label in timings else None,
+                    ),
                     PolicySpec.model_validate_json(spec),
                 )
                 for label, name, options, spec in rows

@@ -63,6 +63,7 @@ class Task:
         init_states_hash: of all of them, in order.
         named: each of them, where they differ in more than a number.
         locked: what would unlock the whole task, in one line; empty: it can be run.
+        alike: its named states are trials of one thing, so a protocol says how many are run.
     """
 
     index: int
@@ -72,6 +73,7 @@ class Task:
     init_states_hash: str
     named: tuple[InitState, ...] = ()
     locked: str = ""
+    alike: bool = False
 
     def __post_init__(self) -> None:
         if self.named and len(self.named) != self.init_states:

@@ -89,7 +89,7 @@ class Agenda:
         specs = {label: policy.spec for label, policy in self._plan.policies.items()}
         starts = [(cell, self._plan.start(cell)) for cell in cells]
         told = [(cell, one.name, one.factors) for cell, one in starts if one.factors is not None]
-        self._store.add_plan(cells, self._plan.choices.values(), specs, told)
+        self._store.add_plan(cells, list(self._plan.choices.values()), specs, told)
 
     def _rounds_before(self, label: str) -> int:
         """Rounds that an earlier invocation gave a policy, which may have looked less often."""

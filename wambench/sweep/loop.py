@@ -189,19 +189,32 @@ class Loop:
         if arrival.answer is None:
             return
         if not self._passport_done and arrival.label not in self._arithmetic:
-            self._arithmetic[arrival.label] = arrival.answer
+            self._arithmetic |= dict.fromkeys(self._arms(arrival.label), arrival.answer)
         # Of several processes each is held to the first.
-        held = {arrival.label: self._arithmetic.get(arrival.label, arrival.answer)}
+        first = self._arithmetic.get(arrival.label, arrival.answer)
+        held = dict.fromkeys(self._arms(arrival.label), first)
         extended_passport(self._plan, self._store, self._options.allow_mismatch, arithmetic=held)
-        if self._passport_done or held[arrival.label].answers != arrival.answer.answers:
+        if self._passport_done or first.answers != arrival.answer.answers:
             self._extend_passport(arithmetic=held)
-            self._extend_passport(arithmetic={arrival.label: arrival.answer})
+            self._extend_passport(arithmetic=dict.fromkeys(held, arrival.answer))
 
     def _fill_residents(self) -> None:
         """Let the policies that have cells in, as far as there is room."""
         assert self._residents is not None
-        waiting = self._schedule.policies()
-        self._residents.fill([label for label in self._plan.choices if label in waiting])
+        waiting, process = self._schedule.policies(), self._plan.process
+        self._residents.fill(
+            list(dict.fromkeys(process[one] for one in self._plan.choices if one in waiting))
+        )
+
+    def _arms(self, process: str) -> list[str]:
+        """Labels of the policies that are asked in a process."""
+        return [label for label, its in self._plan.process.items() if its == process]
+
+    def _release(self, label: str) -> None:
+        """End the process of a policy that has nothing left, unless others are asked in it."""
+        process = self._plan.process[label]
+        if self._residents is not None and not any(self._left[one] for one in self._arms(process)):
+            self._residents.drop(process)
 
     def _welcome(self) -> None:
         """See which policies have been loaded; cells of one that cannot be are given up."""
@@ -213,9 +226,10 @@ class Loop:
                 continue
             self._cluster.check()
             why = f"policy {arrival.label!r} fails to load: {_last_line(arrival.error)}"
-            for cell in self._schedule.drop_policy(arrival.label):
-                self._failures[cell.key] = self._options.attempts
-                self._lose(cell, "policy load", why, str(arrival.error))
+            for label in self._arms(arrival.label):
+                for cell in self._schedule.drop_policy(label):
+                    self._failures[cell.key] = self._options.attempts
+                    self._lose(cell, "policy load", why, str(arrival.error))
 
     def _probe_suites(self) -> list[SuiteProbe]:
         """Open the first task of every suite, as many at a time as there are workers."""
@@ -275,21 +289,22 @@ class Loop:
         before_left = list(self._left)
         self._left = _by_policy(waiting, self._agenda.ahead())
         for label in before_left:
-            if not self._left[label] and self._residents is not None:
-                self._residents.drop(label)
+            if not self._left[label]:
+                self._release(label)
 
     def _fill(self) -> None:
         """Give every idle worker a cell and start workers while there is work for them."""
         assert self._pool is not None and self._residents is not None
-        ready = self._residents.ready
+        here = self._residents.ready
+        ready = {label for label, process in self._plan.process.items() if process in here}
         without: list[Slot] = []
         for slot in [slot for slot in self._pool.slots if slot.reference is None]:
             cell = self._schedule.next_of(slot.task, ready)
             if cell is None:
                 without.append(slot)
             else:
-                setting = self._plan.setting(cell)
-                self._pool.run(slot, cell, setting, self._residents.begin(cell.policy))
+                replica = self._residents.begin(self._plan.process[cell.policy])
+                self._pool.run(slot, cell, self._plan.setting(cell), replica)
         if not self._parking:
             for slot in [slot for slot in without if not self._schedule.has(slot.task)]:
                 without.remove(slot)
@@ -367,8 +382,8 @@ class Loop:
     def _retire(self, cell: Cell) -> None:
         """Free a policy's process after its last cell."""
         self._left[cell.policy] -= 1
-        if not self._left[cell.policy] and self._residents is not None:
-            self._residents.drop(cell.policy)
+        if not self._left[cell.policy]:
+            self._release(cell.policy)
 
     def _eta(self) -> float:
         left = self._schedule.remaining() + self._agenda.ahead()

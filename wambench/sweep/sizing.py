@@ -134,9 +134,8 @@ def size(
     """
     each = max(suite.spec.memory_mb for suite in plan.suites.values())
     gpus = sum(node.gpus for node in nodes)
-    loads = {
-        label: _load(plan, label) for label in plan.policies if labels is None or label in labels
-    }
+    asked = (plan.process[label] for label in plan.policies if labels is None or label in labels)
+    loads = {label: _load(plan, label) for label in dict.fromkeys(asked)}
     for label, load in loads.items():
         _check(label, load, nodes, each)
     largest = max(load.memory_mb for load in loads.values())

@@ -117,11 +117,11 @@ def _named(suite: str, task: Task, wanted: Sequence[int]) -> Sequence[int]:
 
 
 def _runnable(suite: str, task: Task, trials: int | None) -> Sequence[int]:
-    """All that can be run; of a task whose states are just numbers the first ``trials``."""
-    if trials is None or task.named or task.locked:
+    """All that can be run; of a task whose states are trials of one thing the first ``trials``."""
+    if trials is None or task.locked or (task.named and not task.alike):
         return task.open_states
     _check(suite, task, min(trials - 1, task.init_states))
-    return range(trials)
+    return [state for state in task.open_states if state < trials]
 
 
 def _check(suite: str, task: Task, state: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from wambench.errors import UserError, did_you_mean
 from wambench.policy import Policy
 from wambench.protocols import Protocol, protocol
 from wambench.suite import InitState, Suite, Task
+from wambench.sweepfile.arms import arms
 from wambench.sweepfile.choosing import choose, no_repeats
 from wambench.sweepfile.schema import SweepFile
 
@@ -46,10 +48,23 @@ class Plan:
     placing: Mapping[str, Placing] = field(default_factory=dict)  # by label
     notes: Sequence[str] = ()  # what was left out, one line each
 
+    @functools.cached_property
+    def process(self) -> Mapping[str, str]:
+        """Label -> label of the policy in whose process it is asked.
+
+        Arms that differ in how the policy's time is paid for ask one and the same process.
+        """
+        first: dict[str, str] = {}
+        return {
+            label: label if one.timing is None else first.setdefault(one.timing.policy, label)
+            for label, one in self.choices.items()
+        }
+
     def setting(self, cell: Cell) -> Setting:
         """Under what one of the cells is run."""
         suite, policy = self.suites[cell.suite].spec, self.policies[cell.policy].spec
-        return Setting(self.protocol, suite, policy, self.start(cell))
+        timing = self.choices[cell.policy].timing
+        return Setting(self.protocol, suite, policy, self.start(cell), timing)
 
     def start(self, cell: Cell) -> InitState:
         """Where one of the cells begins."""
@@ -79,6 +94,11 @@ def plan(sweep: SweepFile) -> Plan:
         _check_rules(suite.spec, rules)
     _check_contracts(policies, suites, rules)
 
+    played_by, left_out = arms(sweep, rules, choices, policies, [s.spec for s in suites.values()])
+    placing = {arm: placing[_base(arm, one)] for arm, one in played_by.items()}
+    policies = {arm: policies[_base(arm, one)] for arm, one in played_by.items()}
+    choices = dict(played_by)
+
     seeds = rules.seeds if sweep.seeds is None else sweep.seeds
     no_repeats("seeds", seeds)
     places, notes = choose(sweep, suites, rules)
@@ -95,7 +115,11 @@ def plan(sweep: SweepFile) -> Plan:
         for label in choices
     ]
     played = {name: suite for name, suite in suites.items() if name in {p.suite for p in places}}
-    return Plan(rules, choices, policies, played, tasks, cells, placing, notes)
+    return Plan(rules, choices, policies, played, tasks, cells, placing, [*left_out, *notes])
+
+
+def _base(arm: str, choice: PolicyChoice) -> str:
+    return choice.timing.policy if choice.timing else arm
 
 
 def shard(cells: Sequence[Cell], text: str) -> Sequence[Cell]:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from wambench import yaml12
 from wambench.errors import UserError, complaint, did_you_mean
 from wambench.shipped import shipped
-from wambench.sweepfile.schema import PolicyEntry, Sample, SuiteChoice, SweepFile
+from wambench.sweepfile.schema import LatencyEntry, PolicyEntry, Sample, SuiteChoice, SweepFile
 
 
 def read(path: Path) -> SweepFile:
@@ -53,6 +53,8 @@ def _fields(location: Sequence[str | int]) -> Iterable[str]:
         return SweepFile.model_fields
     if "init_states" in location[:-1]:
         return Sample.model_fields
+    if location[0] == "latency":
+        return LatencyEntry.model_fields
     kind = SuiteChoice if location[0] == "suites" else PolicyEntry
     return kind.model_fields
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -14,6 +14,7 @@ from pydantic import (
     JsonValue,
     Tag,
     field_validator,
+    model_validator,
 )
 
 LONGEST_RANGE = 100_000
@@ -99,6 +100,37 @@ class Sample(_Strict):
     seed: Number = 0
 
 
+class LatencyEntry(_Strict):
+    """How long a decision takes: exactly one of ``ms``, ``measured``, ``predicted``, ``claimed``.
+
+    Attributes:
+        measured: path of a latency record.
+        predicted: a GPU, for which the roofline predicts; ``mode``: how it launches kernels.
+        claimed: a table and row of the published figures, ``table11/imagewam_prefix_only``.
+        of: the policy whose time it is, if not this one: a published sibling, say.
+    """
+
+    ms: Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)] | None = None
+    measured: str | None = None
+    predicted: str | None = None
+    claimed: str | None = None
+    of: str | None = None
+    mode: Literal["graph", "eager", "ideal"] = "graph"
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        sources = (self.ms, self.measured, self.predicted, self.claimed)
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError("a latency is one of ms, measured, predicted and claimed")
+        return self
+
+
+def _latencies(value: object) -> object:
+    """Accept one latency, a number, or a list of these."""
+    items = value if isinstance(value, list) else [value]
+    return [{"ms": item} if isinstance(item, int | float) else item for item in items]
+
+
 # A name in brackets is a form that is told apart, no word of the file; see reading.py.
 def _form_of_states(value: object) -> str:
     if isinstance(value, dict | Sample):
@@ -141,6 +173,9 @@ class SweepFile(_Strict):
     protocol_changes: dict[str, Any] = {}
     init_states: InitStates | None = None
     seeds: Numbers | None = None
+    latency_ms: list[Annotated[float, Field(ge=0, le=600_000, allow_inf_nan=False)]] = []
+    latency: dict[str, Annotated[list[LatencyEntry], BeforeValidator(_latencies)]] = {}
+    rules: list[str] = []
 
     def choice(self, suite: str) -> SuiteChoice:
         """What is asked of a suite."""

@@ -33,7 +33,7 @@ def pairs(tables: Tables, command: str) -> Sequence[Table]:
             "changes", "Each policy now against itself then, on the cells that both runs finished",
             (POLICY, *PAIR),
             [
-                {**_pair(one), "policy": one.first.removesuffix(" now")}
+                {**pair_values(one), "policy": one.first.removesuffix(" now")}
                 for one in (changed.comparisons if changed else ())
             ],
             command, f"Then: {changed.other}." if changed else "",
@@ -50,7 +50,7 @@ def pairs(tables: Tables, command: str) -> Sequence[Table]:
         Table(
             "pairs", "Every two policies on the cells that both finished",
             (POLICY, Column("against", "Against"), *PAIR),
-            [_pair(one) for one in tables.comparisons],
+            [pair_values(one) for one in tables.comparisons],
             command, "Verdicts are judged together, by Holm's method.",
         ),
         Table(
@@ -80,7 +80,7 @@ def pairs(tables: Tables, command: str) -> Sequence[Table]:
             ),
             [
                 {
-                    **_pair(row.found), "changed": plain(row.changed),
+                    **pair_values(row.found), "changed": plain(row.changed),
                     "variant_rate": row.variant_rate, "policy_rate": row.policy_rate,
                 }
                 for row in tables.variants
@@ -96,7 +96,7 @@ def pairs(tables: Tables, command: str) -> Sequence[Table]:
             ),
             [
                 {
-                    **_pair(row.found), "variant_rate": row.variant_rate,
+                    **pair_values(row.found), "variant_rate": row.variant_rate,
                     "chance_rate": row.chance_rate,
                 }
                 for row in tables.chance
@@ -106,7 +106,8 @@ def pairs(tables: Tables, command: str) -> Sequence[Table]:
     ]  # fmt: skip
 
 
-def _pair(one: Comparison) -> Mapping[str, Any]:
+def pair_values(one: Comparison) -> Mapping[str, Any]:
+    """Values under :data:`PAIR`, and of which two."""
     low, high = one.found.interval or (None, None)
     return {
         "policy": one.first,

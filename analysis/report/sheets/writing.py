@@ -8,6 +8,8 @@ from pathlib import Path
 from analysis.report.sheets.costs import costs
 from analysis.report.sheets.outcomes import attention, failures, success
 from analysis.report.sheets.pairs import pairs
+from analysis.report.sheets.robustness import robustness
+from analysis.report.sheets.thinking import thinking
 from analysis.report.tables import Tables
 from analysis.table import Table
 from analysis.writing import as_csv, as_latex, as_markdown, document
@@ -16,7 +18,7 @@ from wambench.errors import UserError
 
 def sheets(tables: Tables, command: str) -> Sequence[Table]:
     """The tables, of raw numbers; ``command`` prints them."""
-    kinds = (success, pairs, costs, failures, attention)
+    kinds = (success, pairs, robustness, thinking, costs, failures, attention)
     return [table for kind in kinds for table in kind(tables, command)]
 
 

@@ -89,10 +89,8 @@ def replay(
             checkpoint, tensors, described["config"], chosen.name, preset
         )
     write_safetensors(out, results, {"family": chosen.name, "preset": preset})
-    action = results["out.action"]
-    print(
-        f"{chosen.name}, {preset}: out.action {list(action.shape)}, {len(results)} tensors in {out}"
-    )
+    name, shape = next((k, list(v.shape)) for k, v in results.items() if k.startswith("out."))
+    print(f"{chosen.name}, {preset}: {name} {shape}, {len(results)} tensors in {out}")
 
 
 class _reported:

@@ -8,9 +8,8 @@ from baselines.core.attention import repeated, tokens
 from baselines.core.flow import TRAIN_TIMESTEPS
 from baselines.imagewam.flux2.editor import modulate, predict, run_editor
 from baselines.imagewam.flux2.model import Flux2WAM
-from baselines.imagewam.flux2.packing import editing_mask
 from baselines.imagewam.loss import Batch, Draws, Loss, noisy, weighed
-from baselines.imagewam.packing import pack_context, readable, valid_mask
+from baselines.imagewam.packing import editing_mask, pack_context, readable, valid_mask
 
 
 def loss(model: Flux2WAM, batch: Batch, draws: Draws, *, prefix_at_zero: bool = False) -> Loss:

@@ -17,14 +17,13 @@ from baselines.imagewam.flux2.packing import (
     SOURCE_AXIS_0,
     TARGET_AXIS_0,
     context_positions,
-    editing_mask,
     image_positions,
 )
 from baselines.imagewam.flux2.reading import calls
 from baselines.imagewam.flux2.text import TextFeatures
 from baselines.imagewam.flux2.vae import ImageTokens
 from baselines.imagewam.model import ImageWAM, State
-from baselines.imagewam.packing import pack_context, readable, valid_mask
+from baselines.imagewam.packing import editing_mask, pack_context, readable, valid_mask
 
 
 class Flux2WAM(ImageWAM):

@@ -127,8 +127,8 @@ def replay(
     state = state_of(model, inputs, config, dtype)
     with torch.no_grad():
         program(model, PRESETS[preset]).run(state)
-    layers = [f"double.{index}" for index in range(architecture.double_blocks)]
-    layers += [f"single.{index}" for index in range(architecture.single_blocks)]
+    layers = [f"double.{index}." for index in range(architecture.double_blocks)]
+    layers += [f"single.{index}." for index in range(architecture.single_blocks)]
     return common.named(state, layers)
 
 

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from baselines.core.inputs import batch_noise
+from baselines.imagewam.noise import latent_noise
 from baselines.imagewam.omnigen2.config import OmniGen2Config
 from baselines.imagewam.omnigen2.vae import tokens_of
-
-LATENT_STREAM = 0x5EED  # keeps the latents' noise apart from the action's, of the same seed
 
 
 def of_latents(seeds: Sequence[int], config: OmniGen2Config, device: torch.device) -> Tensor:
@@ -20,7 +18,7 @@ def of_latents(seeds: Sequence[int], config: OmniGen2Config, device: torch.devic
     The released code draws it from torch's global generator, so that it differs at every replan and
     depends on all that was drawn before. Here it is the cell's own, of its seed at this step.
     """
-    return batch_noise([seed ^ LATENT_STREAM for seed in seeds], config.latent_shape, device)
+    return latent_noise(seeds, config.latent_shape, device)
 
 
 def goal_then_action(

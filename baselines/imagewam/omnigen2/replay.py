@@ -171,7 +171,7 @@ def replay(
     can_draw = together.image is not None and together.target_noise is not None
     imagine = architecture.steps if can_draw and architecture.reads == "prefix" else 0
     alone = [run(one_of(together, row), imagine=imagine) for row in range(size)]
-    out = common.named_alone(alone, [str(index) for index in range(architecture.layers)])
+    out = common.named_alone(alone, [f"{index}." for index in range(architecture.layers)])
     out["out.action_batched"] = _action(run(together))
     out["out.action_unpacked"] = torch.cat(
         [_action(run(one_of(together, row), "as_released")) for row in range(size)]

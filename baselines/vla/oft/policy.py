@@ -54,6 +54,7 @@ class OftPolicy(LearnedPolicy):
     """The published OpenVLA-OFT."""
 
     options: OftOptions
+    flows = False
 
     def savings(self) -> Options:
         """What the preset computes beyond need."""

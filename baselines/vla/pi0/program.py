@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from baselines.core.attention import KVCache, tokens
-from baselines.core.flow import TRAIN_TIMESTEPS, FlowSchedule
+from baselines.core.flow import TRAIN_TIMESTEPS, Committed, FlowSchedule
 from baselines.core.labels import Reader
 from baselines.core.reading import reading
 from baselines.vla.pi0 import gemma
@@ -36,6 +36,7 @@ class State:
             model's dtype, as in openpi.
         state: normalised robot state [B, state_dim]; pi0.5 does not read it.
         reader: is told what the actions read.
+        committed: actions that the chunk has to begin with.
         text: embedded text [B, T, width].
         vision: image tokens [B, images * tokens, width].
         prefix: keys and values of images and text.
@@ -51,6 +52,7 @@ class State:
     noise: Tensor
     state: Tensor
     reader: Reader | None = None
+    committed: Committed | None = None
     text: Tensor = field(init=False)
     vision: Tensor = field(init=False)
     prefix: Prefix = field(init=False)
@@ -168,6 +170,6 @@ def _act(
         if options.state_once and lead:
             state.prefix = state.prefix.extended(tokens(own, 0, lead))
         state.velocity = result.to(x.dtype)
-        state.action = schedule.step(x, state.velocity, index)
+        state.action = schedule.step(x, state.velocity, index, state.committed)
 
     return run

@@ -170,7 +170,10 @@ def _suite(name: str, passport: Passport) -> LiberoSuite:
     """The suite, if it is LIBERO's and the same as when the run was made."""
     suite = plugins.make_suite(name)
     if not isinstance(suite, LiberoSuite):
-        raise UserError(f"suite {name!r} is not LIBERO's; its episodes have no LIBERO layout")
+        raise UserError(
+            f"suite {name!r} is not LIBERO's, and demonstrations are in its layout; write a "
+            "LeRobot data set with 'wambench export RUN --lerobot FOLDER'"
+        )
     then = passport.fingerprint.get(f"suite:{name}", {})
     for package, version in suite.fingerprint().items():
         if then.get(package) != version:

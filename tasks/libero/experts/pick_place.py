@@ -13,6 +13,7 @@ EASY = 0.12  # cost of placing; a grasp with less is good enough
 MAX_TRIES = 6  # grasps looked at for a better one
 NO_PLACE = 1.0  # penalty of a grasp with which the object cannot be placed
 SLIP = 0.025  # m between hand and object: beyond this the object is lost
+STILL = 1e-4  # m; what has moved by less stands where it stood: things at rest tremble less
 
 
 def corridor_top(
@@ -41,6 +42,8 @@ class Hands:
         self.held: str | None = None
         self._offset = np.zeros(3)  # held object's origin in the grip frame at the grasp, m
         self._failed: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+        # What cannot be grasped where it stands, and where everything stood then.
+        self._hopeless: dict[tuple[str, str, bool], np.ndarray] = {}
 
     # ---- what is in the hand
     def _object_in_grip(self, name: str) -> np.ndarray:
@@ -106,6 +109,8 @@ class Hands:
 
     def _choose(self, name: str, target: str, inside: bool) -> Grasp | None:
         """Best grasp for picking and placing that has not failed before on this object."""
+        if self._still_hopeless(name, target, inside):
+            return None
         s, arm = self.scene, self.mover.arm
         margin = 0.05 * UP  # the object is carried above the surface
         there = arm.lean(s.center(target) + margin)
@@ -130,9 +135,14 @@ class Hands:
                 choice, best = grasp, value
             if (spot is not None and spot.cost < EASY) or len(seen) >= MAX_TRIES:
                 break
-        if choice is None:
-            self._failed.pop(name, None)  # everything was tried: start again
-        return choice
+        if choice is None and self._failed.pop(name, None) is None:
+            self._hopeless[name, target, inside] = s.stand()
+        return choice  # where all that is left has failed before, the next search starts again
+
+    def _still_hopeless(self, name: str, target: str, inside: bool) -> bool:
+        """Whether a search for a grasp would go through the same again, which takes seconds."""
+        then = self._hopeless.get((name, target, inside))
+        return then is not None and bool(np.abs(self.scene.stand() - then).max() < STILL)
 
     def _has_failed(self, name: str, grasp: Grasp) -> bool:
         inverse = self.scene.rot(name).T

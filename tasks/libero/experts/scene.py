@@ -123,6 +123,11 @@ class Scene:
         out = set().union(*excluded)
         return tuple(int(g) for g in self._geoms if g not in out)
 
+    def stand(self) -> np.ndarray:
+        """Where everything but the robot stands: (N, 12), m, positions and axes, world."""
+        d, g = self.d, self._geoms
+        return np.c_[d.geom_xpos[g], d.geom_xmat[g]]
+
     def points(self, geoms: tuple[int, ...], step: float = FINE) -> np.ndarray:
         """Surface points (N, 3), m, world, about `step` apart."""
         d = self.d

@@ -60,17 +60,24 @@ class Culling:
         model: the scene; what it shows is changed while a picture is made, and put back.
         mirror: the geom that reflects, by :func:`mirror_of`.
         shown: which groups of geoms are drawn, bool [6].
+        shadows: whether those of lights that cast any are drawn.
     """
 
-    def __init__(self, model: mujoco.MjModel, mirror: int | None, shown: NDArray[np.bool_]) -> None:
+    def __init__(
+        self,
+        model: mujoco.MjModel,
+        mirror: int | None,
+        shown: NDArray[np.bool_],
+        *,
+        shadows: bool = True,
+    ) -> None:
         self._model, self._mirror = model, mirror
         self._hidden_group = int(np.flatnonzero(~shown)[0])
         self._planes = model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE
         middle, half = np.split(model.geom_aabb, 2, axis=1)
         self._corners = middle[:, None] + CORNERS * half[:, None]  # [ngeom, 8, 3]
-        self._everything = bool(model.light_castshadow.any()) or (
-            mirror is not None and bool(self._planes[mirror])
-        )
+        self._shadows = shadows
+        self._everything = mirror is not None and bool(self._planes[mirror])
 
     def passes(self, data: mujoco.MjData, camera: int, size: tuple[int, int]) -> list[Pass]:
         """What to draw, first to last, for a picture of ``size`` (height, width).
@@ -78,7 +85,8 @@ class Culling:
         ``data`` has its kinematics and cameras placed; ``camera`` is a fixed one.
         """
         rows, columns = slice(0, size[0]), slice(0, size[1])
-        if self._everything:
+        shadows = self._shadows and self._model.light_castshadow.any()  # lights may change
+        if self._everything or shadows:
             return [Pass(np.zeros(self._model.ngeom, bool), True, rows, columns)]
         turn = data.geom_xmat.reshape(-1, 3, 3).swapaxes(1, 2)
         corners = data.geom_xpos[:, None] + self._corners @ turn

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import sys
 
-from tasks.libero import gl
+from tasks import gl
 
 SCENE = """<mujoco><worldbody><light pos="0 0 3"/>
 <camera name="c" pos="0 -1 .5" xyaxes="1 0 0 0 .4 1"/>
 <geom type="plane" size="1 1 .1" rgba=".2 .4 .6 1"/><geom type="sphere" size=".2" rgba="1 .5 0 1"/>
 </worldbody></mujoco>"""
+SIZE = (64, 64)
 
 
 def main(backend: str) -> None:
@@ -18,14 +19,17 @@ def main(backend: str) -> None:
     gl.enable(backend)
     import mujoco
 
-    from tasks.libero.camera import FrameDrawer
+    from tasks.gl.canvas import Canvas, Quality
 
-    drawer = FrameDrawer(mujoco.MjModel.from_xml_string(SCENE), "exact", visual_group=0)
-    frame = drawer.draw([], [], ["c"], (64, 64))["c"]
+    model = mujoco.MjModel.from_xml_string(SCENE)
+    data = mujoco.MjData(model)
+    mujoco.mj_forward(model, data)
+    canvas = Canvas(model, Quality(), mujoco.MjvOption(), SIZE)
+    frame = canvas.draw(data, model.camera("c").id, SIZE)
     if frame.std() < 1:
         raise SystemExit("the frame is blank")
-    print(f"{drawer.renderer}, frame {hashlib.md5(frame.tobytes()).hexdigest()[:8]}")
-    drawer.close()
+    print(f"{canvas.renderer}, frame {hashlib.md5(frame.tobytes()).hexdigest()[:8]}")
+    canvas.free()
 
 
 if __name__ == "__main__":

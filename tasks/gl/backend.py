@@ -1,6 +1,6 @@
 """Choose an OpenGL implementation for MuJoCo before it is imported; no root and no GPU needed.
 
-Three backends draw LIBERO: ``pip`` (OSMesa inside the ``lavavu-osmesa`` wheel), ``osmesa``
+Three backends draw: ``pip`` (OSMesa inside the ``lavavu-osmesa`` wheel), ``osmesa``
 (Debian's libosmesa6) and ``egl`` (Debian's libegl1, or a GPU's driver). The software ones give the
 same pixels. ``WAMBENCH_GL`` picks one; the default is the first of pip, osmesa, egl that is there.
 """
@@ -71,7 +71,7 @@ def checks() -> list[Check]:
             results.append(Check(name, False, "not installed", remedy, required))
             continue
         run = subprocess.run(
-            [sys.executable, "-m", "tasks.libero.gl_probe", backend],
+            [sys.executable, "-m", "tasks.gl.probe", backend],
             capture_output=True,
             text=True,
             timeout=120,
