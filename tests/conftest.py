@@ -38,6 +38,13 @@ def sample(pytestconfig: pytest.Config) -> bool:
     return bool(pytestconfig.getoption("--sample"))
 
 
+@pytest.fixture
+def full_size_only(sample: bool) -> None:
+    """Leave a test out of the smaller sample."""
+    if sample:
+        pytest.skip("at full size only")
+
+
 SITE = "site-packages"  # in a test's folder: what the test has installed
 Install = Callable[[str, Mapping[str, str], Entries], None]
 

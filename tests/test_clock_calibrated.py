@@ -64,6 +64,7 @@ def record(folder: Path, policy: str, charged: list[float]) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_size_only")
 def test_the_paying_clock_agrees_with_the_wall_clock_on_its_own_record(
     install: Install, tmp_path: Path, sample: bool
 ) -> None:

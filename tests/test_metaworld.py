@@ -81,6 +81,7 @@ def test_starts_are_upstreams_own_draw() -> None:
 
 @installed
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_size_only")
 def test_all_starts_are_upstreams_own_draw() -> None:
     for name in NAMES:
         assert (make_starts_drawn(name) == starts.table()[name]).all(), name
@@ -150,6 +151,7 @@ def test_frames_equal_upstreams(name: str) -> None:
 
 @installed
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_size_only")
 @pytest.mark.parametrize("name", NAMES)
 def test_every_task_equals_upstreams(name: str) -> None:
     found = called_in_simulators_process(truth.compared, name, 11, 60, True)
@@ -188,6 +190,7 @@ def test_experts_succeed_and_facts_agree_with_upstreams_judgement(name: str, sub
 
 @installed
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_size_only")
 @pytest.mark.parametrize("name", NAMES)
 def test_facts_of_every_task_agree_with_upstreams_judgement(name: str) -> None:
     found = called_in_simulators_process(truth.shown, name, 1)

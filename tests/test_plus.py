@@ -365,6 +365,7 @@ def test_glass_reaches_the_edge_as_mended_upstream() -> None:
 
 @installed
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_size_only")
 def test_variants_depend_on_themselves_alone() -> None:
     """Whatever was open before: state, frames, and what the policy sees of them."""
     for name, states in (

@@ -217,6 +217,7 @@ def test_the_expert_looks_again_only_when_something_has_moved() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_size_only")
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_all_tasks_open_unsolved(name: str) -> None:
     assert called_in_simulators_process(solved_at_the_start, name) == [False] * 10

@@ -163,6 +163,7 @@ def test_variants_leave_nothing_behind(axis: str, first: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("full_size_only")
 @pytest.mark.parametrize(("base", "index"), SCENES_ONCE)
 @pytest.mark.parametrize("axis", ["light", "background"])
 def test_all_variants_of_every_class_of_scenes(axis: str, base: str, index: int) -> None:
