@@ -34,9 +34,9 @@ NOOP = [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0]
 
 
 def load_opengl():
-    """Run ``tasks/libero/gl.py``, which needs no more of the engine than a name."""
+    """Run ``tasks/gl/backend.py``, which needs no more of the engine than a name."""
     sys.modules["wambench.suite"] = types.SimpleNamespace(Check=object)
-    file = Path(__file__).parent.parent / "tasks/libero/gl.py"
+    file = Path(__file__).parent.parent / "tasks/gl/backend.py"
     spec = importlib.util.spec_from_file_location("gl", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
