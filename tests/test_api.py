@@ -122,6 +122,7 @@ def test_a_broken_simulator_is_no_failure_of_the_policy(kind: str, install: Any)
         ({"init_states": [99]}, "init state 99 is out of range"),
         ({"protocol": "nano-9"}, "unknown protocol 'nano-9'"),
         ({"init_states": "many"}, "write numbers, a range such as 0-19"),
+        ({"protocol_changes": {"rendering": "lean"}}, "toy has no rendering 'lean'"),
     ],
 )
 def test_bad_wishes_get_one_line(given: dict[str, Any], told: str) -> None:

@@ -42,7 +42,7 @@ def differing(suite_name: str, task: int, frames: int) -> tuple[int, int]:
         culling = simulator._drawer._canvas._culling
         seen = simulator.draw(posed, CAMERAS, size)
         for name in ("agentview", "robot0_eye_in_hand"):
-            for part in culling.passes(simulator._drawer._data, model.camera(name).id, size):
+            for part in culling.passes(simulator._drawer.scratch, model.camera(name).id, size):
                 left_out += int(part.hidden.sum())
         culling._everything = True
         whole = simulator.draw(posed, CAMERAS, size)

@@ -36,6 +36,7 @@ from baselines.imagewam.inference import program
 from baselines.imagewam.loss import Batch, Draws
 from baselines.imagewam.model import State
 from baselines.imagewam.packing import pack_context, readable, valid_mask
+from baselines.imagewam.replay import fill_vae
 from tests.golden_data import FOLDER, gap, golden, randomised, relative
 from wambench.inference import Program
 
@@ -72,7 +73,7 @@ def published(name: str) -> tuple[Flux2WAM, dict[str, Tensor]]:
     model = on_meta(lambda: Flux2WAM(config))
     load_into(model.trained(), FOLDER / "imagewam" / FILES[name], layout(config), dtype)
     vae = golden("imagewam", "fp32" if name == "bf16" else name)[1]
-    replaying.fill_vae(model, vae, dtype)
+    fill_vae(model.image_encoder, vae, replaying.vae_entries(model)[1], dtype)
     return model, tensors
 
 

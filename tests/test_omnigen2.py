@@ -48,6 +48,7 @@ from baselines.imagewam.omnigen2.policy import (
 from baselines.imagewam.omnigen2.text import TextFeatures
 from baselines.imagewam.omnigen2.timesteps import frequencies
 from baselines.imagewam.omnigen2.vae import latents_of, tokens_of
+from baselines.imagewam.replay import fill_vae
 from tests.golden_data import FOLDER, gap, golden, randomised, relative
 from tests.releases import OMNIGEN2, observation, release
 
@@ -111,7 +112,7 @@ def filled(name: str) -> OmniGen2WAM:
     )
     model = on_meta(lambda: OmniGen2WAM(config))
     load_into(model.trained(), checkpoint_of(name), layout(config), torch.float32)
-    replaying.fill_vae(model, tensors_of(name), torch.float32)
+    fill_vae(model.image_encoder, tensors_of(name), replaying.vae_entries(model)[1], torch.float32)
     return model
 
 

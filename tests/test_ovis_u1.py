@@ -37,6 +37,7 @@ from baselines.imagewam.ovis_u1.model import OvisU1WAM
 from baselines.imagewam.ovis_u1.packing import action_positions, rope_of, valid_context
 from baselines.imagewam.ovis_u1.prompt import AroundPicture, around_picture
 from baselines.imagewam.packing import readable
+from baselines.imagewam.replay import fill_vae
 from tests import naive_yak
 from tests.conftest import CommandLine
 from tests.golden_data import FOLDER, gap, golden, randomised, relative
@@ -53,7 +54,7 @@ def published() -> tuple[OvisU1WAM, dict[str, Tensor]]:
     config = replaying.config_from_json(facts["config"])
     model = on_meta(lambda: OvisU1WAM(config))
     load_into(model.trained(), CHECKPOINT, layout(config), torch.float32)
-    replaying.fill_vae(model, tensors, torch.float32)
+    fill_vae(model.image_encoder, tensors, replaying.vae_entries(model)[1], torch.float32)
     return model, tensors
 
 

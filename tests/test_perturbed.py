@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests import perturbed, toy
+from tests import perturbed
 from tests.conftest import CommandLine, Install
 from wambench import EpisodeStart, Observation, Policy, PolicySpec, plugins, sweepfile
 from wambench.cells import noise_seed, simulator_seed
-from wambench.contract import ActionSpec
 from wambench.episode import run_episode
 from wambench.errors import UserError
 from wambench.policy_server import LocalClient
@@ -271,4 +270,3 @@ def test_a_named_state_counts() -> None:
 
     with pytest.raises(ValueError, match="1 named of 2"):
         Task(0, "t", "go", 2, "", (InitState("a", "go"),))
-    assert ActionSpec.model_validate(toy.SPEC.action.model_dump()) == toy.SPEC.action

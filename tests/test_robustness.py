@@ -236,7 +236,8 @@ def test_both_means_weigh_axes_as_they_say(tmp_path: Path, monkeypatch: pytest.M
 
     counts = {"camera": 100, "noise": 300, "words": 600, "light": 50}
     monkeypatch.setattr(
-        "analysis.report.robustness.families", lambda names: [Family("f", list(names), counts)]
+        "analysis.report.robustness.collecting.families",
+        lambda names: [Family("f", list(names), counts)],
     )
     family = found(make(tmp_path / "run", {"p": LOSES}))
     of, (row,) = drops(family), family.means

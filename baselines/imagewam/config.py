@@ -44,6 +44,26 @@ class WamConfig(Frozen, ABC):
         return math.prod(self.token_grid)
 
 
+class PackedVae(Frozen):
+    """An autoencoder whose latents are packed 2x2 into tokens."""
+
+    channels: tuple[int, ...] = Field(
+        default=(128, 256, 512, 512), description="of its levels, each half as large"
+    )
+    layers_per_block: int = 2
+    latent_channels: int
+
+    @property
+    def token_channels(self) -> int:
+        """Channels of one image token."""
+        return 4 * self.latent_channels
+
+    @property
+    def pixels_per_token(self) -> int:
+        """Side of the square of pixels that one token stands for."""
+        return 2 ** len(self.channels)
+
+
 class Options(Frozen):
     """What inference computes beyond need. None of these changes an action by more than 1e-5.
 

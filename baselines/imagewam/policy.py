@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -33,10 +33,33 @@ class ImageWAMOptions(WamOptions):
     )
 
 
+EDITS = "one prefill of an image editor; the action expert reads its cache"
+
+
+class SampledOptions(ImageWAMOptions):
+    """Of an editor whose autoencoder samples its latents."""
+
+    SIZES: ClassVar[Mapping[str, str]] = {**ImageWAMOptions.SIZES, "latents": "latents"}
+
+    latents: Literal["sampled", "mean"] | None = Field(
+        default=None,
+        description="of the current image. sampled: as released, with noise of the cell's own "
+        "(the released code draws it from torch's global generator); mean: without; null: sampled",
+    )
+
+
 class ImageWAMPolicy(LearnedPolicy):
-    """One published ImageWAM. An editor adds ``savings, files, build, fill, flops, tokenizer``."""
+    """One published ImageWAM. An editor adds ``files, build, fill, flops, tokenizer``.
+
+    ``presets``: name -> what it computes beyond need.
+    """
 
     options: ImageWAMOptions
+    presets: ClassVar[Mapping[str, Any]]
+
+    def savings(self) -> Any:
+        """What the preset computes beyond need."""
+        return self.presets[self.options.preset]
 
     def program(self, model: Any) -> Program[Any]:
         """Text, vision, prefill, (imagine,) act, (decode)."""

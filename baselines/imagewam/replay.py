@@ -5,23 +5,65 @@ An editor's ``replay`` module reads the architecture off the golden's ``config``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 
 from baselines.core.build import fill
 from baselines.core.checkpoints.layout import Layout
+from baselines.core.checkpoints.loading import load_into
 from baselines.core.checkpoints.mapping import to_model
 from baselines.core.flow import seeded_noise
 from baselines.imagewam.model import ImageWAM, State
 from wambench import UserError
 
+C = TypeVar("C")
+M = TypeVar("M", bound=ImageWAM)
+
 
 def dtype_of(config: Mapping[str, Any]) -> torch.dtype:
     """The dtype in which a golden was recorded."""
     return torch.bfloat16 if config.get("dtype") == "bf16" else torch.float32
+
+
+def architecture_of(
+    shapes: Mapping[str, Size],
+    config: Mapping[str, Any] | None,
+    from_json: Callable[[Mapping[str, Any]], C],
+    from_shapes: Callable[[Mapping[str, Size]], C],
+) -> C:
+    """The architecture behind a checkpoint, from ``config`` if given; UserError if it is none."""
+    try:
+        return from_json(config) if config else from_shapes(shapes)
+    except KeyError as error:
+        raise UserError(f"no ImageWAM checkpoint: {error} is missing; name its file") from None
+
+
+def count_blocks(shapes: Mapping[str, Size], start: str) -> int:
+    """How many blocks stand under ``start`` ("….layers."), which their numbers follow."""
+    numbers = (name[len(start) :].split(".")[0] for name in shapes if name.startswith(start))
+    return 1 + max(map(int, numbers), default=-1)
+
+
+def loaded(
+    model: M,
+    checkpoint: Path,
+    entries: Layout,
+    inputs: Mapping[str, Tensor],
+    dtype: torch.dtype,
+    vae: tuple[str, Layout] | None,
+) -> M:
+    """Fill a model on meta from a checkpoint and, if its weights stand beside the inputs, the VAE.
+
+    ``vae``: how their names begin, and how they are called in the model.
+    """
+    load_into(model.trained(), checkpoint, entries, dtype)
+    if vae and "in.image" in inputs and any(name.startswith(vae[0]) for name in inputs):
+        fill_vae(model.image_encoder, inputs, vae[1], dtype)
+    return model
 
 
 def fill_vae(
@@ -51,6 +93,30 @@ def state_of(
         noise=noise.to(dtype).expand(proprio.shape[0], -1, -1),
         lengths=inputs["in.context_mask"].bool().sum(dim=1).tolist(),
         text=inputs["in.context"].to(dtype),
+    )
+
+
+def give_picture(
+    model: ImageWAM, state: State, inputs: Mapping[str, Tensor], dtype: torch.dtype
+) -> bool:
+    """Give a state its image and the noise of its latents; False: the VAE has no weights."""
+    encoder = model.image_encoder
+    if "in.image" not in inputs or encoder is None or not is_filled(encoder):
+        return False
+    state.image = inputs["in.image"].to(dtype)
+    if "in.noise_vae" in inputs:
+        state.latent_noise = inputs["in.noise_vae"].to(dtype)
+    return True
+
+
+def stored_tokens(inputs: Mapping[str, Tensor], vae: str) -> Tensor:
+    """The image's tokens [B, N, C] among the inputs; UserError if there are none."""
+    for name in ("in.ref_tokens", "mid.ref_tokens"):
+        if name in inputs:
+            return inputs[name]
+    raise UserError(
+        f"the inputs hold neither in.image with the VAE's weights ({vae}*) nor in.ref_tokens; "
+        "add one of them"
     )
 
 

@@ -1,9 +1,4 @@
-"""Draw camera frames from joint positions, apart from the simulation in progress.
-
-Frames are drawn from a scratch MjData, so that a frame drawn live, a frame drawn after the
-episode and a frame drawn on another day from the store take one and the same path, and the
-simulation never pays for a render it does not need.
-"""
+"""Draw camera frames of LIBERO's scenes from joint positions, apart from the simulation."""
 
 from __future__ import annotations
 
@@ -14,11 +9,11 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from tasks.gl.canvas import Box, Canvas, Quality
+from tasks.gl.canvas import Box, Quality
+from tasks.gl.drawer import Drawer
 
 # robosuite hides the collision meshes (group 0) and shows the visual ones (group 1).
 COLLISION_GROUP, VISUAL_GROUP = 0, 1
-
 
 # Shadows stay: no light of LIBERO's own scenes casts any, but perturbed ones may.
 LEAN = Quality(antialiasing=False, reflections=False)
@@ -26,7 +21,7 @@ QUALITIES = {"exact": Quality(), "lean": LEAN, "coarse": replace(LEAN, details=F
 """By :data:`tasks.libero.offers.RENDERINGS`."""
 
 
-class FrameDrawer:
+class FrameDrawer(Drawer):
     """Renderer of one compiled model; makes its GL context on first use.
 
     Args:
@@ -41,11 +36,11 @@ class FrameDrawer:
         rendering: str,
         switched_sites: Sequence[int] = (),
     ) -> None:
-        self._model = model
-        self._rendering = rendering
+        options = mujoco.MjvOption()
+        options.geomgroup[COLLISION_GROUP] = 0
+        options.geomgroup[VISUAL_GROUP] = 1
+        super().__init__(model, QUALITIES[rendering], options)
         self._switched_sites = list(switched_sites)
-        self._data = mujoco.MjData(model)
-        self._canvas: Canvas | None = None
 
     def draw(
         self, qpos: ArrayLike, lit: ArrayLike, cameras: Sequence[str], size: tuple[int, int]
@@ -60,7 +55,7 @@ class FrameDrawer:
         ids = {name: self._model.camera(name).id for name in cameras}
         before = self._model.site_rgba[self._switched_sites, 3]
         self._model.site_rgba[self._switched_sites, 3] = lit
-        frames = {name: canvas.draw(self._data, camera, size) for name, camera in ids.items()}
+        frames = {name: canvas.draw(self.scratch, camera, size) for name, camera in ids.items()}
         self._model.site_rgba[self._switched_sites, 3] = before
         return frames
 
@@ -88,28 +83,5 @@ class FrameDrawer:
 
     def kinematics(self, qpos: ArrayLike) -> mujoco.MjData:
         """Return the scratch data with bodies, sites, cameras and lights placed for ``qpos``."""
-        self._data.qpos[:] = qpos
-        mujoco.mj_kinematics(self._model, self._data)
-        mujoco.mj_comPos(self._model, self._data)
-        mujoco.mj_camlight(self._model, self._data)
-        return self._data
-
-    @property
-    def renderer(self) -> str:
-        """OpenGL's own name of what draws, or "not used" before the first frame."""
-        return self._canvas.renderer if self._canvas else "not used"
-
-    def close(self) -> None:
-        """Free the GL context."""
-        if self._canvas:
-            self._canvas.free()
-            self._canvas = None
-
-    def _canvas_for(self, size: tuple[int, int]) -> Canvas:
-        if self._canvas is None or not self._canvas.holds(size):
-            self.close()
-            options = mujoco.MjvOption()
-            options.geomgroup[COLLISION_GROUP] = 0
-            options.geomgroup[VISUAL_GROUP] = 1
-            self._canvas = Canvas(self._model, QUALITIES[self._rendering], options, size)
-        return self._canvas
+        self.scratch.qpos[:] = qpos
+        return self._seen()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from tasks.libero.camera import FrameDrawer
 from tasks.libero.offers import STAGED
 from tasks.libero.stepping import Observed, Stepper
 from wambench.facts import Facts, Role
-from wambench.suite import Simulator
+from wambench.suite import Simulator, state_digest
 
 CAMERAS = {"agentview": "agentview", "wrist": "robot0_eye_in_hand"}
 
@@ -168,9 +167,8 @@ class LiberoSimulator(Simulator):
         return self._finder
 
     def digest(self) -> int:
-        """64-bit BLAKE2 of :meth:`state`, little-endian float64."""
-        digest = hashlib.blake2b(self.state().tobytes(), digest_size=8).digest()
-        return int.from_bytes(digest, "little")
+        """Of :meth:`state`."""
+        return state_digest(self.state())
 
     def state(self) -> NDArray[np.float64]:
         """The full physical state, float64 [1 + nq + nv]: time, positions, velocities."""

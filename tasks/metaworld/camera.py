@@ -9,7 +9,8 @@ import mujoco
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.gl.canvas import Box, Canvas, Quality
+from tasks.gl.canvas import Box, Quality
+from tasks.gl.drawer import Drawer
 from tasks.metaworld.offers import CAMERAS, UPSIDE_DOWN
 from tasks.metaworld.snapshot import Snapshot
 from wambench.contract import Pixel
@@ -19,7 +20,7 @@ QUALITIES = {"exact": Quality(), "lean": LEAN, "coarse": replace(LEAN, details=F
 """By :data:`tasks.metaworld.offers.RENDERINGS`."""
 
 
-class FrameDrawer:
+class FrameDrawer(Drawer):
     """Renderer of one compiled model; makes its GL context on first use.
 
     Args:
@@ -29,9 +30,8 @@ class FrameDrawer:
     """
 
     def __init__(self, model: mujoco.MjModel, rendering: str, sites: Sequence[int]) -> None:
-        self._model, self._quality, self._sites = model, QUALITIES[rendering], list(sites)
-        self._data = mujoco.MjData(model)
-        self._canvas: Canvas | None = None
+        super().__init__(model, QUALITIES[rendering])
+        self._sites = list(sites)
 
     def draw(
         self, seen: Snapshot, cameras: Sequence[str], size: tuple[int, int]
@@ -52,41 +52,17 @@ class FrameDrawer:
             for name in cameras
         }
 
-    @property
-    def scratch(self) -> mujoco.MjData:
-        """Data that is nobody's episode."""
-        return self._data
-
     def place(self, seen: Snapshot) -> mujoco.MjData:
         """Return the scratch data with bodies, marks, cameras and lights placed."""
-        data = self._data
-        data.qpos[:] = seen.qpos
-        data.mocap_pos[:], data.mocap_quat[:] = seen.mocap_pos, seen.mocap_quat
-        mujoco.mj_kinematics(self._model, data)
-        mujoco.mj_comPos(self._model, data)
-        mujoco.mj_camlight(self._model, data)
+        scratch = self.scratch
+        scratch.qpos[:] = seen.qpos
+        scratch.mocap_pos[:], scratch.mocap_quat[:] = seen.mocap_pos, seen.mocap_quat
+        data = self._seen()
         data.site_xpos[self._sites] = seen.marks
         return data
 
-    @property
-    def renderer(self) -> str:
-        """OpenGL's own name of what draws, or "not used" before the first frame."""
-        return self._canvas.renderer if self._canvas else "not used"
-
-    def close(self) -> None:
-        """Free the GL context."""
-        if self._canvas:
-            self._canvas.free()
-            self._canvas = None
-
     def _camera(self, name: str) -> int:
         return int(self._model.camera(CAMERAS[name]).id)
-
-    def _canvas_for(self, size: tuple[int, int]) -> Canvas:
-        if self._canvas is None or not self._canvas.holds(size):
-            self.close()
-            self._canvas = Canvas(self._model, self._quality, mujoco.MjvOption(), size)
-        return self._canvas
 
 
 def _upright(camera: str, picture: NDArray[Pixel]) -> NDArray[Pixel]:

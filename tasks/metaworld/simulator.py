@@ -6,7 +6,6 @@ new environment, to the bit; but its 50 starts are numbered, and it is made once
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,7 +18,7 @@ from tasks.metaworld.camera import FrameDrawer
 from tasks.metaworld.snapshot import Snapshot, seen_qpos
 from wambench.errors import InfrastructureFailure
 from wambench.facts import Facts, Role
-from wambench.suite import Simulator
+from wambench.suite import Simulator, state_digest
 
 EDITED = ("body_pos", "site_pos")  # all that the resets of the 50 environments change of a model
 STATE = mujoco.mjtState.mjSTATE_INTEGRATION
@@ -148,9 +147,8 @@ class MetaWorldSimulator(Simulator):
         return Snapshot.read(snapshot, self._env.model.nq)
 
     def digest(self) -> int:
-        """64-bit BLAKE2 of :meth:`state`, little-endian float64."""
-        digest = hashlib.blake2b(self.state().tobytes(), digest_size=8).digest()
-        return int.from_bytes(digest, "little")
+        """Of :meth:`state`."""
+        return state_digest(self.state())
 
     def state(self) -> NDArray[np.float64]:
         """The full physical state, float64 [n]: MuJoCo's integration state, warm start included."""

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from wambench import plugins
 from wambench.api.playing import Job, play
 from wambench.cells import Cell, digest_of
-from wambench.contract import mismatches
 from wambench.episode import EpisodeRecord, Setting
 from wambench.errors import UserError
 from wambench.policy import Policy
 from wambench.protocols import protocol as named_protocol
 from wambench.sweepfile import SweepFile
 from wambench.sweepfile.choosing import choose
+from wambench.sweepfile.planning import check_contract, check_rules
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,12 +99,9 @@ def evaluate(
         raise UserError(f"evaluate: {' '.join(str(error).split())}") from None
     rules = named_protocol(protocol, protocol_changes)
     offered = plugins.make_suite(suite)
-    found = mismatches(
-        policy.spec, offered.spec, image_size=rules.image_size, orientation=rules.orientation
-    )
-    if found:
-        raise UserError(f"the policy does not fit {suite} under {rules.name}: {'; '.join(found)}")
     label = type(policy).__name__
+    check_rules(offered.spec, rules)
+    check_contract(label, policy.spec, offered.spec, rules)
     places, _ = choose(sweep, {suite: offered}, rules)
     jobs = []
     for place in places:

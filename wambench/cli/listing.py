@@ -57,9 +57,7 @@ def _counts(task: Task) -> tuple[int, int]:
 
 def _lock(tasks: Sequence[Task]) -> str:
     """What would unlock what cannot be run, in one line; empty if all can be."""
-    locks = [task.locked for task in tasks if task.locked]
-    locks += [lock for t in tasks for state in range(t.init_states) if (lock := t.lock(state))]
-    return locks[0] if locks else ""
+    return next((lock for task in tasks for lock in task.locks), "")
 
 
 def _suite_row(name: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Literal
 
 from pydantic import Field
@@ -31,9 +32,7 @@ class Latency(Frozen):
     @property
     def typical_ms(self) -> float:
         """The median."""
-        ordered = sorted(self.ms)
-        half = len(ordered) // 2
-        return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) / 2
+        return statistics.median(self.ms)
 
     def draw(self, seed: int) -> float:
         """The milliseconds of one decision; ``seed`` decides which sample it gets."""

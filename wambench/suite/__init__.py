@@ -4,7 +4,7 @@ A :class:`Suite` is light (the driver lists its tasks without importing a physic
 :class:`Simulator` is heavy and lives alone in a worker process.
 """
 
-from wambench.suite.simulator import Simulator
+from wambench.suite.simulator import Simulator, state_digest
 from wambench.suite.suite import Check, Suite, first_task
 from wambench.suite.task import Factors, InitState, Instructions, Task
 
@@ -17,4 +17,5 @@ __all__ = [
     "Suite",
     "Task",
     "first_task",
+    "state_digest",
 ]

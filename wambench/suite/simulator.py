@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wambench.facts import Facts, Role
+
+
+def state_digest(state: NDArray[np.float64]) -> int:
+    """64-bit BLAKE2 of a physical state, for :meth:`Simulator.digest`."""
+    return int.from_bytes(hashlib.blake2b(state.tobytes(), digest_size=8).digest(), "little")
 
 
 class Simulator(ABC):

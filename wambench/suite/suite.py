@@ -65,6 +65,6 @@ def first_task(suite: Suite) -> Task:
     tasks = suite.tasks()
     found = next((task for task in tasks if task.open_states), None)
     if found is None:
-        locks = [task.lock(0) if task.init_states else task.locked for task in tasks]
-        raise UserError(f"{suite.spec.name} is locked: {next(iter(locks), 'it has no tasks')}")
+        why = next((lock for task in tasks for lock in task.locks), "it has no initial states")
+        raise UserError(f"{suite.spec.name} is locked: {why}")
     return found

@@ -92,6 +92,13 @@ class Task:
         return self.locked or self.start(init_state).locked
 
     @property
+    def locks(self) -> tuple[str, ...]:
+        """Why what cannot be run cannot, one line for each of its states (one if it has none)."""
+        if self.locked and not self.init_states:
+            return (self.locked,)
+        return tuple(lock for state in range(self.init_states) if (lock := self.lock(state)))
+
+    @property
     def open_states(self) -> tuple[int, ...]:
         """The initial states that can be run."""
         return tuple(state for state in range(self.init_states) if not self.lock(state))

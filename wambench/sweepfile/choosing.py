@@ -135,8 +135,7 @@ def _check(suite: str, task: Task, state: int) -> None:
 def _left_out(suite: Suite, tasks: Sequence[Task]) -> Iterable[str]:
     """Say what of these tasks cannot be run; raises UserError if that is all of them."""
     name = suite.spec.name
-    locks = [task.locked for task in tasks if task.locked and not task.init_states]
-    locks += [lock for t in tasks for state in range(t.init_states) if (lock := t.lock(state))]
+    locks = [lock for task in tasks for lock in task.locks]
     if not any(task.open_states for task in tasks):
         raise UserError(f"{name} is locked: {locks[0] if locks else 'it has no initial states'}")
     every = sum(task.init_states for task in tasks)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from wambench import plugins
 from wambench.cells import Cell, CellMaker, PolicyChoice
-from wambench.contract import SuiteSpec, mismatches
+from wambench.contract import PolicySpec, SuiteSpec, mismatches
 from wambench.episode import Setting
 from wambench.errors import UserError, did_you_mean
 from wambench.policy import Policy
@@ -91,8 +91,9 @@ def plan(sweep: SweepFile) -> Plan:
     policies = {label: plugins.make_policy(c.name, c.options) for label, c in choices.items()}
     suites = {name: plugins.make_suite(name) for name in sweep.suites}
     for suite in suites.values():
-        _check_rules(suite.spec, rules)
-    _check_contracts(policies, suites, rules)
+        check_rules(suite.spec, rules)
+        for label, policy in policies.items():
+            check_contract(label, policy.spec, suite.spec, rules)
 
     played_by, left_out = arms(sweep, rules, choices, policies, [s.spec for s in suites.values()])
     placing = {arm: placing[_base(arm, one)] for arm, one in played_by.items()}
@@ -132,7 +133,7 @@ def shard(cells: Sequence[Cell], text: str) -> Sequence[Cell]:
     return cells[size * (part - 1) // parts : size * part // parts]
 
 
-def _check_rules(suite: SuiteSpec, rules: Protocol) -> None:
+def check_rules(suite: SuiteSpec, rules: Protocol) -> None:
     """Raise UserError for a protocol that makes no sense on a suite."""
     if rules.rendering not in suite.renderings:
         remedy = did_you_mean(rules.rendering, suite.renderings)
@@ -149,16 +150,10 @@ def _check_rules(suite: SuiteSpec, rules: Protocol) -> None:
         )
 
 
-def _check_contracts(
-    policies: Mapping[str, Policy], suites: Mapping[str, Suite], rules: Protocol
-) -> None:
-    for label, policy in policies.items():
-        for suite in suites.values():
-            found = mismatches(
-                policy.spec, suite.spec, image_size=rules.image_size, orientation=rules.orientation
-            )
-            if found:
-                raise UserError(
-                    f"policy {label!r} does not fit {suite.spec.name} under {rules.name}: "
-                    + "; ".join(found)
-                )
+def check_contract(label: str, policy: PolicySpec, suite: SuiteSpec, rules: Protocol) -> None:
+    """Raise UserError for a policy that does not fit a suite under a protocol."""
+    found = mismatches(policy, suite, image_size=rules.image_size, orientation=rules.orientation)
+    if found:
+        raise UserError(
+            f"policy {label!r} does not fit {suite.name} under {rules.name}: {'; '.join(found)}"
+        )

@@ -7,27 +7,15 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from baselines.imagewam.config import LIBERO_SIZES, ROBOTWIN_SIZES, WamConfig
+from baselines.imagewam.config import LIBERO_SIZES, ROBOTWIN_SIZES, PackedVae, WamConfig
 from baselines.imagewam.config import Options as WamOptions
 from wambench.contract import Frozen
 
 
-class VaeConfig(Frozen):
+class VaeConfig(PackedVae):
     """FLUX.2's autoencoder; the defaults are the published one."""
 
-    channels: tuple[int, ...] = (128, 256, 512, 512)
-    layers_per_block: int = 2
     latent_channels: int = 32
-
-    @property
-    def token_channels(self) -> int:
-        """Channels of one image token: latents packed 2x2."""
-        return 4 * self.latent_channels
-
-    @property
-    def pixels_per_token(self) -> int:
-        """Side of the square of pixels that one token stands for."""
-        return 2 ** len(self.channels)
 
 
 class TextConfig(Frozen):

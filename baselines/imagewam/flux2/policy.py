@@ -14,8 +14,8 @@ from baselines.core.options import parse
 from baselines.core.robots import LIBERO, ROBOTWIN
 from baselines.core.tokens import WAM_PROMPT, StandIn, Tokenize, released
 from baselines.imagewam.flux2 import cost
-from baselines.imagewam.flux2.config import PARAMETERS, PRESETS, PUBLISHED, Options
-from baselines.imagewam.policy import ImageWAMOptions, ImageWAMPolicy
+from baselines.imagewam.flux2.config import PARAMETERS, PRESETS, PUBLISHED
+from baselines.imagewam.policy import EDITS, ImageWAMOptions, ImageWAMPolicy
 from wambench.inference import Variant
 
 if TYPE_CHECKING:
@@ -39,10 +39,7 @@ class Flux2Policy(ImageWAMPolicy):
     """One published ImageWAM on FLUX.2."""
 
     options: Flux2Options
-
-    def savings(self) -> Options:
-        """What the preset computes beyond need."""
-        return PRESETS[self.options.preset]
+    presets = PRESETS
 
     def files(self) -> Mapping[str, tuple[Path | None, str]]:
         """Checkpoint, autoencoder, text encoder."""
@@ -100,14 +97,13 @@ def _make(
     return Flux2Policy(card, parse(Flux2Options, name, {**defaults, **options}))
 
 
-_EDITS = "one prefill of an image editor; the action expert reads its cache"
-imagewam_4b = partial(_make, "imagewam-4b", "4b-libero", f"FLUX.2 klein 4B on LIBERO: {_EDITS}", {})
-imagewam_9b = partial(_make, "imagewam-9b", "9b-libero", f"FLUX.2 klein 9B on LIBERO: {_EDITS}", {})
+imagewam_4b = partial(_make, "imagewam-4b", "4b-libero", f"FLUX.2 klein 4B on LIBERO: {EDITS}", {})
+imagewam_9b = partial(_make, "imagewam-9b", "9b-libero", f"FLUX.2 klein 9B on LIBERO: {EDITS}", {})
 imagewam_4b_robotwin = partial(
-    _make, "imagewam-4b-robotwin", "4b-robotwin", f"FLUX.2 klein 4B on RoboTwin: {_EDITS}", {}
+    _make, "imagewam-4b-robotwin", "4b-robotwin", f"FLUX.2 klein 4B on RoboTwin: {EDITS}", {}
 )
 imagewam_9b_robotwin = partial(
-    _make, "imagewam-9b-robotwin", "9b-robotwin", f"FLUX.2 klein 9B on RoboTwin: {_EDITS}", {}
+    _make, "imagewam-9b-robotwin", "9b-robotwin", f"FLUX.2 klein 9B on RoboTwin: {EDITS}", {}
 )
 imagewam_4b_imagine = partial(
     _make,

@@ -11,7 +11,6 @@ from torch import Size, Tensor, nn
 
 from baselines.core.build import on_meta
 from baselines.core.checkpoints.layout import Layout
-from baselines.core.checkpoints.loading import load_into
 from baselines.imagewam import replay as common
 from baselines.imagewam.flux2.config import PRESETS, Flux2Config, VaeConfig
 from baselines.imagewam.flux2.layout import layout
@@ -19,7 +18,6 @@ from baselines.imagewam.flux2.model import Flux2WAM
 from baselines.imagewam.flux2.vae_layout import vae_layout
 from baselines.imagewam.inference import program
 from baselines.imagewam.model import State
-from wambench import UserError
 
 _EDITOR = "mot.mixtures.video.transformer."
 _EXPERT = "mot.mixtures.action."
@@ -59,19 +57,14 @@ def config_from_json(config: Mapping[str, Any]) -> Flux2Config:
 
 def config_from_shapes(shapes: Mapping[str, Size]) -> Flux2Config:
     """The architecture behind a ``model.pt``; what shapes do not tell is as on LIBERO."""
-
-    def count(kind: str) -> int:
-        names = (name for name in shapes if name.startswith(_EDITOR + kind))
-        return 1 + max((int(name.split(".")[5]) for name in names), default=-1)
-
     hidden, channels = shapes[_EDITOR + "img_in.weight"]
     head_dim = shapes[_EDITOR + "double_blocks.0.img_attn.norm.query_norm.scale"][0]
     mlp = shapes[_EDITOR + "double_blocks.0.img_mlp.2.weight"][1]
     action_hidden, action_dim = shapes[_EXPERT + "action_encoder.weight"]
     action_mlp = shapes[_EXPERT + "double_blocks.0.img_mlp.2.weight"][1]
     return Flux2Config(
-        double_blocks=count("double_blocks"),
-        single_blocks=count("single_blocks"),
+        double_blocks=common.count_blocks(shapes, _EDITOR + "double_blocks."),
+        single_blocks=common.count_blocks(shapes, _EDITOR + "single_blocks."),
         heads=hidden // head_dim,
         head_dim=head_dim,
         mlp_ratio=mlp / hidden,
@@ -91,11 +84,8 @@ def expected(
     shapes: Mapping[str, Size], config: Mapping[str, Any] | None
 ) -> tuple[Layout, nn.Module]:
     """Layout of a checkpoint and the components it fills, on meta; from ``config`` if given."""
-    try:
-        architecture = config_from_json(config) if config else config_from_shapes(shapes)
-    except KeyError as error:
-        raise UserError(f"no ImageWAM checkpoint: {error} is missing; name its file") from None
-    return layout(architecture), on_meta(lambda: Flux2WAM(architecture)).trained()
+    read = common.architecture_of(shapes, config, config_from_json, config_from_shapes)
+    return layout(read), on_meta(lambda: Flux2WAM(read)).trained()
 
 
 def replay(
@@ -121,9 +111,8 @@ def replay(
     architecture = config_from_json(config)
     dtype = common.dtype_of(config)
     model = on_meta(lambda: Flux2WAM(architecture))
-    load_into(model.trained(), checkpoint, layout(architecture), dtype)
-    if "in.image" in inputs and any(name.startswith(_VAE) for name in inputs):
-        fill_vae(model, inputs, dtype)
+    entries = layout(architecture)
+    model = common.loaded(model, checkpoint, entries, inputs, dtype, vae_entries(model))
     state = state_of(model, inputs, config, dtype)
     with torch.no_grad():
         program(model, PRESETS[preset]).run(state)
@@ -132,11 +121,10 @@ def replay(
     return common.named(state, layers)
 
 
-def fill_vae(model: Flux2WAM, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Fill the autoencoder from ``weights.ae.*``, under the names of its released file."""
-    assert model.image_encoder is not None and model.config.vae is not None
-    entries = vae_layout(model.config.vae, prefix=_VAE, ours="vae.")
-    common.fill_vae(model.image_encoder, tensors, entries, dtype)
+def vae_entries(model: Flux2WAM) -> tuple[str, Layout] | None:
+    """The autoencoder's weights beside the inputs, under the names of its released file."""
+    vae = model.config.vae
+    return (_VAE, vae_layout(vae, prefix=_VAE, ours="vae.")) if vae else None
 
 
 def state_of(
@@ -144,15 +132,6 @@ def state_of(
 ) -> State:
     """The inputs as the stages take them: the image if the VAE is filled, else image tokens."""
     state = common.state_of(model, inputs, config, dtype)
-    assert model.image_encoder is not None
-    if "in.image" in inputs and common.is_filled(model.image_encoder):
-        state.image = inputs["in.image"].to(dtype)
-        return state
-    for name in ("in.ref_tokens", "mid.ref_tokens"):
-        if name in inputs:
-            state.tokens = inputs[name].to(dtype)
-            return state
-    raise UserError(
-        "the inputs hold neither in.image with the VAE's weights (weights.ae.*) nor "
-        "in.ref_tokens; add one of them"
-    )
+    if not common.give_picture(model, state, inputs, dtype):
+        state.tokens = common.stored_tokens(inputs, _VAE).to(dtype)
+    return state

@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from baselines.imagewam.config import LIBERO_SIZES, ROBOTWIN_SIZES, Options, WamConfig
+from baselines.imagewam.config import LIBERO_SIZES, ROBOTWIN_SIZES, Options, PackedVae, WamConfig
 from wambench.contract import Frozen
 
 Reads = Literal["prefix", "noise", "half_denoised"]
@@ -16,25 +16,13 @@ TimeOrder = Literal["frequency_first", "scale_first"]
 CONDITIONING = 1024  # channels of an embedded timestep, at most
 
 
-class VaeConfig(Frozen):
+class VaeConfig(PackedVae):
     """FLUX.1's autoencoder (diffusers' ``AutoencoderKL``); the defaults are the published one."""
 
-    channels: tuple[int, ...] = (128, 256, 512, 512)
-    layers_per_block: int = 2
     latent_channels: int = 16
     norm_groups: int = 32
     shift: float = 0.1159
     scale: float = 0.3611
-
-    @property
-    def token_channels(self) -> int:
-        """Channels of one image token: latents packed 2x2."""
-        return 4 * self.latent_channels
-
-    @property
-    def pixels_per_token(self) -> int:
-        """Side of the square of pixels that one token stands for."""
-        return 2 ** len(self.channels)
 
 
 class TextConfig(Frozen):

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from baselines.core.card import Card, wam_variants
 from baselines.core.labels import View
-from baselines.core.options import WamOptions, parse
+from baselines.core.options import parse
 from baselines.core.robots import LIBERO, ROBOTWIN
 from baselines.core.tokens import WAM_PROMPT, StandIn, Tokenize, released
-from baselines.imagewam.config import Options
 from baselines.imagewam.omnigen2 import cost
 from baselines.imagewam.omnigen2.config import PARAMETERS, PRESETS, PUBLISHED, Place
-from baselines.imagewam.policy import ImageWAMOptions, ImageWAMPolicy
+from baselines.imagewam.policy import EDITS, ImageWAMPolicy, SampledOptions
 from wambench.inference import Variant
 
 if TYPE_CHECKING:
@@ -33,13 +32,12 @@ if TYPE_CHECKING:
 PROMPT_TOKENS = 16  # of the prompt around an instruction, for the stand-in tokenizer
 
 
-class OmniGen2Options(ImageWAMOptions):
+class OmniGen2Options(SampledOptions):
     """Files of an ImageWAM on OmniGen2, and where its released code departs from its training."""
 
     SIZES: ClassVar[Mapping[str, str]] = {
-        **WamOptions.SIZES,
+        **SampledOptions.SIZES,
         "proprio_place": "proprio_place",
-        "latents": "latents",
     }
 
     vae: Path | None = Field(
@@ -54,21 +52,13 @@ class OmniGen2Options(ImageWAMOptions):
         "do not see it, as the released LIBERO and RoboTwin evaluations do; as_trained: directly "
         "behind the text, as in training; null: as_released",
     )
-    latents: Literal["sampled", "mean"] | None = Field(
-        default=None,
-        description="of the current image. sampled: as released, with noise of the cell's own "
-        "(the released code draws it from torch's global generator); mean: without; null: sampled",
-    )
 
 
 class OmniGen2Policy(ImageWAMPolicy):
     """One published ImageWAM on OmniGen2."""
 
     options: OmniGen2Options
-
-    def savings(self) -> Options:
-        """What the preset computes beyond need."""
-        return PRESETS[self.options.preset]
+    presets = PRESETS
 
     def files(self) -> Mapping[str, tuple[Path | None, str]]:
         """Checkpoint, autoencoder, text encoder."""
@@ -159,10 +149,9 @@ def _make(name: str, preset: str, about: str, /, **options: Any) -> OmniGen2Poli
     return OmniGen2Policy(card, parse(OmniGen2Options, name, options))
 
 
-_EDITS = "one prefill of an image editor; the action expert reads its cache"
-imagewam_omnigen2 = partial(_make, "imagewam-omnigen2", "libero", f"OmniGen2 on LIBERO: {_EDITS}")
+imagewam_omnigen2 = partial(_make, "imagewam-omnigen2", "libero", f"OmniGen2 on LIBERO: {EDITS}")
 imagewam_omnigen2_robotwin = partial(
-    _make, "imagewam-omnigen2-robotwin", "robotwin", f"OmniGen2 on RoboTwin: {_EDITS}"
+    _make, "imagewam-omnigen2-robotwin", "robotwin", f"OmniGen2 on RoboTwin: {EDITS}"
 )
 imagewam_omnigen2_noise_idm = partial(
     _make,

@@ -13,7 +13,6 @@ from torch import Size, Tensor, nn
 from baselines.core.build import on_meta
 from baselines.core.checkpoints.folders import identity
 from baselines.core.checkpoints.layout import Layout
-from baselines.core.checkpoints.loading import load_into
 from baselines.imagewam import replay as common
 from baselines.imagewam.model import State
 from baselines.imagewam.omnigen2.config import PRESETS, OmniGen2Config, Place, Reads, VaeConfig
@@ -73,11 +72,6 @@ def config_from_json(config: Mapping[str, Any], reads: Reads = "prefix") -> Omni
 
 def config_from_shapes(shapes: Mapping[str, Size]) -> OmniGen2Config:
     """The architecture behind a ``model.pt``; what shapes do not tell is as on LIBERO."""
-
-    def count(kind: str) -> int:
-        names = (name for name in shapes if name.startswith(f"{_EDITOR}{kind}."))
-        return 1 + max((int(name.split(".")[5]) for name in names), default=-1)
-
     layer = _EDITOR + "layers.0."
     hidden, channels = shapes[_EDITOR + "x_embedder.weight"]
     head_dim = shapes[layer + "attn.norm_q.weight"][0]
@@ -86,8 +80,8 @@ def config_from_shapes(shapes: Mapping[str, Size]) -> OmniGen2Config:
     widths = (shapes[layer + "feed_forward.linear_1.weight"][0],
               shapes[ACTION + "blocks.0.feed_forward.linear_1.weight"][0])  # fmt: skip
     return OmniGen2Config(
-        layers=count("layers"),
-        refiners=count("noise_refiner"),
+        layers=common.count_blocks(shapes, _EDITOR + "layers."),
+        refiners=common.count_blocks(shapes, _EDITOR + "noise_refiner."),
         hidden=hidden,
         heads=hidden // head_dim,
         kv_heads=shapes[layer + "attn.to_k.weight"][0] // head_dim,
@@ -123,11 +117,8 @@ def expected(
     shapes: Mapping[str, Size], config: Mapping[str, Any] | None
 ) -> tuple[Layout, nn.Module]:
     """Layout of a checkpoint and the components it fills, on meta; from ``config`` if given."""
-    try:
-        architecture = config_from_json(config) if config else config_from_shapes(shapes)
-    except KeyError as error:
-        raise UserError(f"no ImageWAM checkpoint: {error} is missing; name its file") from None
-    return layout(architecture), on_meta(lambda: OmniGen2WAM(architecture)).trained()
+    read = common.architecture_of(shapes, config, config_from_json, config_from_shapes)
+    return layout(read), on_meta(lambda: OmniGen2WAM(read)).trained()
 
 
 def replay(
@@ -157,9 +148,8 @@ def replay(
     architecture = config_from_json(config, READS[family])
     dtype = common.dtype_of(config)
     model = on_meta(lambda: OmniGen2WAM(architecture))
-    load_into(model.trained(), checkpoint, layout(architecture), dtype)
-    if "in.image" in inputs and any(name.startswith(_VAE) for name in inputs):
-        fill_vae(model, inputs, dtype)
+    entries = layout(architecture)
+    model = common.loaded(model, checkpoint, entries, inputs, dtype, vae_entries(model))
     together = state_of(model, inputs, config, dtype)
     size = len(together.lengths)
 
@@ -199,11 +189,10 @@ def one_of(state: State, row: int) -> State:
     return dataclasses.replace(state, **own)
 
 
-def fill_vae(model: OmniGen2WAM, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Fill the autoencoder from ``weights.vae.*``, under diffusers' names."""
-    assert model.image_encoder is not None
-    entries = identity(model.image_encoder, drop="vae.", add=_VAE)
-    common.fill_vae(model.image_encoder, tensors, entries, dtype)
+def vae_entries(model: OmniGen2WAM) -> tuple[str, Layout] | None:
+    """The autoencoder's weights beside the inputs, under diffusers' names."""
+    encoder = model.image_encoder
+    return None if encoder is None else (_VAE, identity(encoder, drop="vae.", add=_VAE))
 
 
 def state_of(
@@ -217,10 +206,7 @@ def state_of(
         state.target_noise = noise.expand(size, -1, -1)
     elif model.config.reads != "prefix":
         raise UserError("the inputs lack in.noise_video, the goal that the action reads; add it")
-    assert model.image_encoder is not None
-    if "in.image" in inputs and common.is_filled(model.image_encoder):
-        state.image = inputs["in.image"].to(dtype)
-        state.latent_noise = inputs["in.noise_vae"].to(dtype)
+    if common.give_picture(model, state, inputs, dtype):
         return state
     latents = [inputs[name] for name in latent_names(inputs, size)]
     state.tokens = tokens_of(torch.cat(latents).to(dtype))

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
@@ -15,9 +15,9 @@ from baselines.core.options import parse
 from baselines.core.robots import LIBERO, ROBOTWIN
 from baselines.core.tokens import StandIn, Tokenize
 from baselines.imagewam.ovis_u1 import cost
-from baselines.imagewam.ovis_u1.config import PARAMETERS, PRESETS, PUBLISHED, Options
+from baselines.imagewam.ovis_u1.config import PARAMETERS, PRESETS, PUBLISHED
 from baselines.imagewam.ovis_u1.prompt import around_picture
-from baselines.imagewam.policy import ImageWAMOptions, ImageWAMPolicy
+from baselines.imagewam.policy import EDITS, ImageWAMPolicy, SampledOptions
 from wambench.inference import Variant
 
 if TYPE_CHECKING:
@@ -31,14 +31,13 @@ if TYPE_CHECKING:
 PROMPT_TOKENS = 21  # of marks and prompt around an instruction, for the stand-in tokenizer
 
 
-class OvisU1Options(ImageWAMOptions):
+class OvisU1Options(SampledOptions):
     """Files of an ImageWAM on Ovis-U1, and three traits of its release."""
 
     SIZES: ClassVar[Mapping[str, str]] = {
-        **ImageWAMOptions.SIZES,
+        **SampledOptions.SIZES,
         "by_minimum": "by_minimum",
         "masked_goal": "masked_goal",
-        "latents": "latents",
     }
 
     vae: Path | None = Field(
@@ -52,11 +51,6 @@ class OvisU1Options(ImageWAMOptions):
         description="take a picture without a dark pixel (below 128) for one that is in [0, 1] "
         "already, so that the language model sees it brighter; null: as released, true",
     )
-    latents: Literal["sampled", "mean"] | None = Field(
-        default=None,
-        description="of the current image. sampled: as released, with noise of the cell's own "
-        "(the released code draws it from torch's global generator); mean: without; null: sampled",
-    )
     masked_goal: bool | None = Field(
         default=None,
         description="hide an imagined goal from text and source image, as in training; null: as "
@@ -68,10 +62,7 @@ class OvisU1Policy(ImageWAMPolicy):
     """One published ImageWAM on Ovis-U1."""
 
     options: OvisU1Options
-
-    def savings(self) -> Options:
-        """What the preset computes beyond need."""
-        return PRESETS[self.options.preset]
+    presets = PRESETS
 
     def files(self) -> Mapping[str, tuple[Path | None, str]]:
         """Checkpoint, autoencoder, vision-language model."""
@@ -144,8 +135,7 @@ def _make(name: str, place: str, about: str, /, **options: Any) -> OvisU1Policy:
     return OvisU1Policy(card, parse(OvisU1Options, name, options))
 
 
-_EDITS = "one prefill of an image editor; the action expert reads its cache"
-imagewam_ovis_u1 = partial(_make, "imagewam-ovis-u1", "libero", f"Ovis-U1 on LIBERO: {_EDITS}")
+imagewam_ovis_u1 = partial(_make, "imagewam-ovis-u1", "libero", f"Ovis-U1 on LIBERO: {EDITS}")
 imagewam_ovis_u1_robotwin = partial(
-    _make, "imagewam-ovis-u1-robotwin", "robotwin", f"Ovis-U1 on RoboTwin: {_EDITS}"
+    _make, "imagewam-ovis-u1-robotwin", "robotwin", f"Ovis-U1 on RoboTwin: {EDITS}"
 )

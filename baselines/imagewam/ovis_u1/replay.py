@@ -12,14 +12,12 @@ from torch import Size, Tensor, nn
 from baselines.core.build import on_meta
 from baselines.core.checkpoints.folders import identity
 from baselines.core.checkpoints.layout import Layout
-from baselines.core.checkpoints.loading import load_into
 from baselines.imagewam import replay as common
 from baselines.imagewam.inference import program
 from baselines.imagewam.model import State
 from baselines.imagewam.ovis_u1.config import PRESETS, OvisU1Config, VaeConfig
 from baselines.imagewam.ovis_u1.layout import ACTION, VIDEO, layout
 from baselines.imagewam.ovis_u1.model import OvisU1WAM
-from wambench import UserError
 
 _EDITOR = VIDEO + "transformer."
 _VAE = "weights.vae."
@@ -61,23 +59,19 @@ def config_from_json(config: Mapping[str, Any]) -> OvisU1Config:
 
 def config_from_shapes(shapes: Mapping[str, Size]) -> OvisU1Config:
     """The architecture behind a ``model.pt``; what shapes do not tell is as on LIBERO."""
-
-    def count(kind: str) -> int:
-        names = [name for name in shapes if name.startswith(_EDITOR + kind)]
-        place = (_EDITOR + kind).count(".")
-        return 1 + max((int(name.split(".")[place]) for name in names), default=-1)
-
     hidden, channels = shapes[_EDITOR + "img_in.weight"]
     head_dim = shapes[_EDITOR + "double_blocks.0.img_attn.norm.query_norm.scale"][0]
     pair = 2 * (head_dim * 7 // 32)  # 16, 56, 56 of 128 channels
     return OvisU1Config(
-        double_blocks=count("double_blocks."),
-        single_blocks=count("single_blocks."),
+        double_blocks=common.count_blocks(shapes, _EDITOR + "double_blocks."),
+        single_blocks=common.count_blocks(shapes, _EDITOR + "single_blocks."),
         heads=hidden // head_dim,
         head_dim=head_dim,
         mlp_ratio=shapes[_EDITOR + "double_blocks.0.img_mlp.0.weight"][0] / hidden,
         refiner_heads=2 * (hidden // head_dim),
-        refiner_blocks=count("txt_in.individual_token_refiner.blocks."),
+        refiner_blocks=common.count_blocks(
+            shapes, _EDITOR + "txt_in.individual_token_refiner.blocks."
+        ),
         image_channels=channels,
         text_features=shapes[_EDITOR + "txt_in.input_embedder.weight"][1],
         rope_axes=(head_dim - 2 * pair, pair, pair),
@@ -94,11 +88,8 @@ def expected(
     shapes: Mapping[str, Size], config: Mapping[str, Any] | None
 ) -> tuple[Layout, nn.Module]:
     """Layout of a checkpoint and the components it fills, on meta; from ``config`` if given."""
-    try:
-        architecture = config_from_json(config) if config else config_from_shapes(shapes)
-    except KeyError as error:
-        raise UserError(f"no ImageWAM checkpoint: {error} is missing; name its file") from None
-    return layout(architecture), on_meta(lambda: OvisU1WAM(architecture)).trained()
+    read = common.architecture_of(shapes, config, config_from_json, config_from_shapes)
+    return layout(read), on_meta(lambda: OvisU1WAM(read)).trained()
 
 
 def replay(
@@ -124,9 +115,8 @@ def replay(
     architecture = config_from_json(config)
     dtype = common.dtype_of(config)
     model = on_meta(lambda: OvisU1WAM(architecture))
-    load_into(model.trained(), checkpoint, layout(architecture), dtype)
-    if "in.image" in inputs and any(name.startswith(_VAE) for name in inputs):
-        fill_vae(model, inputs, dtype)
+    entries = layout(architecture)
+    model = common.loaded(model, checkpoint, entries, inputs, dtype, vae_entries(model))
     state = state_of(model, inputs, config, dtype)
     with torch.no_grad():
         program(model, PRESETS[preset]).run(state)
@@ -140,10 +130,10 @@ def layer_names(config: OvisU1Config) -> list[str]:
     return names + [f"single.{index}." for index in range(config.single_blocks)]
 
 
-def fill_vae(model: OvisU1WAM, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
-    """Fill the autoencoder from ``weights.vae.*``."""
-    entries = identity(model.image_encoder, drop="vae.", add=_VAE)
-    common.fill_vae(model.image_encoder, tensors, entries, dtype)
+def vae_entries(model: OvisU1WAM) -> tuple[str, Layout] | None:
+    """The autoencoder's weights beside the inputs, under diffusers' names."""
+    encoder = model.image_encoder
+    return None if encoder is None else (_VAE, identity(encoder, drop="vae.", add=_VAE))
 
 
 def state_of(
@@ -151,15 +141,6 @@ def state_of(
 ) -> State:
     """The inputs as the stages take them: the image if the VAE is filled, else image tokens."""
     state = common.state_of(model, inputs, config, dtype)
-    if "in.image" in inputs and common.is_filled(model.image_encoder):
-        state.image = inputs["in.image"].to(dtype)
-        state.latent_noise = inputs["in.noise_vae"].to(dtype)
-        return state
-    for name in ("in.ref_tokens", "mid.ref_tokens"):
-        if name in inputs:
-            state.tokens = inputs[name].to(dtype)
-            return state
-    raise UserError(
-        "the inputs hold neither in.image with the VAE's weights (weights.vae.*) nor "
-        "in.ref_tokens; add one of them"
-    )
+    if not common.give_picture(model, state, inputs, dtype):
+        state.tokens = common.stored_tokens(inputs, _VAE).to(dtype)
+    return state
