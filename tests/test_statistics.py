@@ -19,6 +19,7 @@ from analysis.statistics import (
     Outcomes,
     Tally,
     Verdict,
+    clopper_pearson,
     clustered,
     difference_test,
     discordance,
@@ -479,3 +480,11 @@ def test_stop_says_when_and_what() -> None:
     same = stop(0 * ones, 0.1)
     assert same.decision == "no such difference" and same.rounds < 30
     assert stop(ones[:0], 0.1).rounds == 0
+
+
+@pytest.mark.parametrize("episodes", [1, 2, 10, 57, 500, 12.5])
+def test_exact_intervals_are_those_of_statsmodels(episodes: float) -> None:
+    """Whole counts and not, none and all of them."""
+    successes = np.linspace(0, episodes, 23)
+    theirs = sm.stats.proportion_confint(successes, episodes, 0.05, method="beta")
+    assert clopper_pearson(successes, episodes) == pytest.approx(np.array(theirs), abs=1e-12)

@@ -38,7 +38,7 @@ from analysis.statistics.sample_size import episodes_paired, episodes_unpaired, 
 from analysis.statistics.sequential import Evidence, Stop, evidence, stop
 from analysis.statistics.standing import Standing, standing
 from analysis.statistics.tally import Outcomes, Tally
-from analysis.statistics.unpaired import unpaired_interval, unpaired_test
+from analysis.statistics.unpaired import Unpaired, unpaired, unpaired_interval, unpaired_test
 from analysis.statistics.verdicts import OF_DROPS, Kind, Verdict, verdicts
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "Standing",
     "Stop",
     "Tally",
+    "Unpaired",
     "Verdict",
     "clopper_pearson",
     "clustered",
@@ -85,6 +86,7 @@ __all__ = [
     "stop",
     "sweep_power",
     "task_test",
+    "unpaired",
     "unpaired_interval",
     "unpaired_power",
     "unpaired_test",

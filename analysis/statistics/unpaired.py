@@ -8,13 +8,66 @@ checked against it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy import stats
 from scipy.optimize.elementwise import find_root
 
-from analysis.statistics.intervals import CONFIDENCE
+from analysis.statistics.equivalence import MARGIN
+from analysis.statistics.intervals import CONFIDENCE, Interval
+
+
+@dataclass(frozen=True)
+class Unpaired:
+    """Two policies on episodes of their own, which are taken as independent.
+
+    Attributes:
+        cells: episodes of both together.
+        difference: of the success rates, first minus second.
+        interval: of the difference.
+        p_value: of "neither is better", two-sided.
+        margin: of equivalence.
+        p_equivalence: of "they differ by ``margin`` or more".
+    """
+
+    cells: int
+    difference: float
+    interval: Interval
+    p_value: float
+    margin: float
+    p_equivalence: float
+
+
+def unpaired(
+    first: int, first_cells: int, second: int, second_cells: int, margin: float = MARGIN
+) -> Unpaired:
+    """Compare two policies by the score method alone.
+
+    Args:
+        first: successes of the first.
+        first_cells: its episodes, at least one.
+        second: successes of the second.
+        second_cells: its episodes, at least one.
+        margin: of success rates that count as equivalent, between 0 and 1.
+    """
+    if not 0 < margin < 1:
+        raise ValueError(f"margin {margin} is not between 0 and 1")
+    counts = first, first_cells, second, second_cells
+    low, high = unpaired_interval(*counts)
+    sides = [
+        stats.norm.sf(unpaired_score(*counts, -margin)),
+        stats.norm.cdf(unpaired_score(*counts, margin)),
+    ]
+    return Unpaired(
+        cells=first_cells + second_cells,
+        difference=first / first_cells - second / second_cells,
+        interval=(float(low), float(high)),
+        p_value=float(unpaired_test(*counts)),
+        margin=margin,
+        p_equivalence=float(max(sides)),
+    )
 
 
 def unpaired_score(

@@ -1,0 +1,143 @@
+"""The command: name results, get a verdict."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from analysis.judging.judge import Judgement, judge
+from analysis.judging.junit import write_junit
+from analysis.judging.reading import read
+from analysis.judging.source import Source
+from analysis.judging.table import column_map
+from analysis.statistics import MARGIN, rate_interval
+from wambench.cli.output import Json, print_json, print_table
+from wambench.errors import UserError, did_you_mean
+
+FailOn = Literal["worse", "not-better"]
+
+
+def command(
+    results: Annotated[
+        list[str], typer.Argument(help="492/500, NAME=492/500, a run, eval_info.json, .csv, …")
+    ],
+    columns: Annotated[
+        str, typer.Option(help="Of tables: policy=…,suite=…,task=…,episode=…,success=…")
+    ] = "",
+    policy: Annotated[
+        list[str] | None, typer.Option(help="Only this policy of the files; may be repeated.")
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(help="Difference of rates that counts as equivalent.")
+    ] = MARGIN,
+    fail_on: Annotated[
+        FailOn | None, typer.Option(help="Exit with 1 if the first result is so against any.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit file, for CI.")] = None,
+    json: Json = False,
+) -> None:
+    """Say which result is better, from anyone's files: paired where episodes are shared.
+
+    Example: wambench verdict 492/500 488/500
+    """
+    if not 0 < margin < 1:
+        raise UserError(f"--margin {margin:g} is not between 0 and 1; 0.05 is 5 points")
+    sources = _chosen(_read(results, column_map(columns)), policy or ())
+    judgements = judge(sources, margin)
+    failed = [one for one in judgements if one.first == sources[0].label and _fails(one, fail_on)]
+    if junit is not None:
+        write_junit(junit, judgements, failed)
+    if json:
+        print_json(
+            {
+                "sources": [_counts(source) for source in sources],
+                "verdicts": [asdict(one) | {"text": one.text} for one in judgements],
+            }
+        )
+    else:
+        _print(sources, judgements)
+    raise typer.Exit(int(bool(failed)))
+
+
+def _read(results: Sequence[str], columns: Mapping[str, str]) -> Sequence[Source]:
+    """Sources of all that was named, each with a label of its own."""
+    found = [(given, source) for given in results for source in read(given, columns)]
+    often = Counter(source.label for _, source in found)
+    used: Counter[str] = Counter()
+    named = []
+    for given, source in found:
+        label = source.label if often[source.label] == 1 else f"{given}:{source.label}"
+        used[label] += 1
+        if used[label] > 1:
+            label = f"{label} ({used[label]})"
+        named.append(Source(label, source.successes, source.episodes, source.cells, source.known))
+    return named
+
+
+def _chosen(sources: Sequence[Source], policies: Sequence[str]) -> Sequence[Source]:
+    labels = [source.label for source in sources]
+    for name in policies:
+        if name not in labels:
+            raise UserError(f"--policy {name!r} is in none of them; {did_you_mean(name, labels)}")
+    by_label = dict(zip(labels, sources, strict=True))
+    found = [by_label[name] for name in policies or labels]
+    if len(found) < 2:
+        raise UserError(f"a verdict needs two results, and {len(found)} was named; name another")
+    return found
+
+
+def _fails(one: Judgement, fail_on: FailOn | None) -> bool:
+    """What is not comparable is not better either, nor is it worse."""
+    kind = None if one.verdict is None else one.verdict.kind
+    return kind == "worse" if fail_on == "worse" else fail_on is not None and kind != "better"
+
+
+def _counts(source: Source) -> dict[str, Any]:
+    low, high = rate_interval(source.successes, source.episodes)
+    return {
+        "label": source.label,
+        "successes": source.successes,
+        "episodes": source.episodes,
+        "interval": [low, high],
+    }
+
+
+def _print(sources: Sequence[Source], judgements: Sequence[Judgement]) -> None:
+    rows = []
+    for source in sources:
+        low, high = rate_interval(source.successes, source.episodes)
+        rate = 100 * source.successes / source.episodes
+        rows.append(
+            {
+                "result": source.label,
+                "success": f"{source.successes}/{source.episodes}",
+                "per cent": f"{rate:.1f} ({100 * low:.1f} to {100 * high:.1f})",
+            }
+        )
+    print_table(rows, list(rows[0]))
+    print_table(
+        [
+            {
+                "first": one.first,
+                "second": one.second,
+                "difference in points": _points(one),
+                "p": "-" if one.p_value is None else f"{one.p_value:.3g}",
+                "the first is": one.text,
+                "basis": one.basis,
+            }
+            for one in judgements
+        ],
+        ["first", "second", "difference in points", "p", "the first is", "basis"],
+    )
+
+
+def _points(one: Judgement) -> str:
+    if one.difference is None or one.interval is None:
+        return "-"
+    low, high = (100 * end for end in one.interval)
+    return f"{100 * one.difference:+.1f} ({low:+.1f} to {high:+.1f})"

@@ -1,0 +1,91 @@
+"""Tables with a row per episode."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.judging.source import Place, Source
+from wambench.errors import UserError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+ROLES = ("policy", "suite", "task", "episode", "success")
+SUFFIXES = (".csv", ".parquet", ".jsonl")
+TRUE, FALSE = ("true", "1", "1.0", "yes", "success"), ("false", "0", "0.0", "no", "failure")
+
+
+def column_map(pairs: str) -> Mapping[str, str]:
+    """``policy=model,success=ok`` as role -> column."""
+    found: dict[str, str] = {}
+    for pair in filter(None, pairs.split(",")):
+        role, sign, column = pair.partition("=")
+        if not sign or not column:
+            raise UserError(f"--columns {pair!r}: write ROLE=COLUMN, such as success=ok")
+        if role not in ROLES:
+            raise UserError(f"--columns: unknown role {role!r}; {did_you_mean(role, ROLES)}")
+        if role in found:
+            raise UserError(f"--columns names {role} twice; leave one out")
+        found[role] = column
+    return found
+
+
+def read_table(path: Path, columns: Mapping[str, str]) -> Sequence[Source]:
+    """A source per policy, in order; ``columns``: role -> column, where that is not called so.
+
+    Without a column of episodes only the counts are known.
+    """
+    frame = _frame(path)
+    names = {role: columns.get(role, role) for role in ROLES}
+    for role in (*columns, "success"):
+        if names[role] not in frame:
+            raise UserError(
+                f"{str(path)!r} has no column {names[role]!r} for {role}; name it: --columns "
+                f"{role}=COLUMN; {did_you_mean(names[role], map(str, frame.columns))}"
+            )
+    if frame.empty:
+        raise UserError(f"{str(path)!r} holds no episode")
+    own = {role: frame[name].astype(str) for role, name in names.items() if name in frame}
+    blank = [""] * len(frame)
+    labels = list(own.get("policy", [path.stem] * len(frame)))
+    won = [_success(path, number, text) for number, text in enumerate(own["success"], 1)]
+    if "episode" not in own:
+        sums = Counter(label for label, success in zip(labels, won, strict=True) if success)
+        return [Source(label, sums[label], count) for label, count in Counter(labels).items()]
+    places = zip(*(own.get(role, blank) for role in ("suite", "task", "episode")), strict=True)
+    found: dict[str, dict[Place, bool]] = {label: {} for label in labels}
+    for number, (label, place, success) in enumerate(zip(labels, places, won, strict=True), 1):
+        if place in found[label]:
+            raise UserError(
+                f"{str(path)!r}, episode {number}: {label} has episode {place[2]!r} of task "
+                f"{place[1]!r} twice; name the columns that tell them apart with --columns"
+            )
+        found[label][place] = success
+    return [Source.of_cells(label, cells) for label, cells in found.items()]
+
+
+def _frame(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        if path.suffix == ".jsonl":
+            return pd.read_json(path, lines=True, dtype=False)
+        return pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (ValueError, OSError, UnicodeError) as error:
+        text = " ".join(str(error).split())
+        raise UserError(f"{str(path)!r} cannot be read ({text}); write it again") from None
+
+
+def _success(path: Path, line: int, text: str) -> bool:
+    if text.lower() in TRUE:
+        return True
+    if text.lower() in FALSE:
+        return False
+    raise UserError(
+        f"{str(path)!r}, episode {line}: success is {text!r}; write true or false, or 1 or 0"
+    )
