@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from analysis.judging.reading import read
-from analysis.statistics import paired, unpaired, unpaired_interval, unpaired_test
+from analysis.statistics import paired, trend, unpaired, unpaired_interval, unpaired_test
 from tests.conftest import CommandLine
 from tests.test_planning import write_run
 from wambench.store import Store
@@ -134,6 +134,7 @@ def test_runs_are_paired_and_other_protocols_are_not_comparable(
     [refused] = asked(wambench, one, other)["verdicts"]
     assert refused["text"] == "not comparable" and refused["verdict"] is None
     assert "settle_steps is 10 for p and 99 for q" in refused["basis"]
+    assert wambench("verdict", one, other, "--fail-on", "worse").code == 1  # nothing was compared
     # A file whose conditions are unknown is compared, and said to be unknown.
     path = table(tmp_path, "r", [1, 0, 1, 0])
     [unknown] = asked(wambench, one, path, "--columns", COLUMNS)["verdicts"]
@@ -163,6 +164,20 @@ def test_more_results_are_judged_together(wambench: CommandLine) -> None:
     assert len(three) == 3
     assert alone["verdict"]["kind"] == "better" and three[0]["verdict"]["kind"] == "undecided"
     assert three[0]["p_value"] == alone["p_value"]
+
+
+def test_a_series_of_checkpoints_has_a_trend(wambench: CommandLine) -> None:
+    up = asked(wambench, "10/50", "15/50", "20/50", "30/50", "--trend")
+    down = asked(wambench, "30/50", "20/50", "15/50", "10/50", "--trend")
+    assert up["trend"]["z"] == pytest.approx(-down["trend"]["z"]) and up["trend"]["z"] > 0
+    assert up["trend"]["p_value"] < 0.001
+    # Malformations of children and how much their mothers drank: Graubard & Korn 1987, Biometrics
+    # 43:471-476. The square of z is the chi square of one degree of freedom.
+    found = trend([48, 38, 5, 1, 1], [17114, 14502, 793, 127, 38])
+    assert found.z**2 == pytest.approx(1.83, abs=0.005)
+    assert trend([0, 0], [5, 9]).p_value == trend([5, 9], [5, 9]).p_value == 1
+    ended = wambench("verdict", "10/50", "10/50", "--trend")
+    assert "10/50 (2)" in ended.out and "no trend is shown" in ended.out
 
 
 BAD = {

@@ -15,7 +15,7 @@ from analysis.judging.junit import write_junit
 from analysis.judging.reading import read
 from analysis.judging.source import Source
 from analysis.judging.table import column_map
-from analysis.statistics import MARGIN, rate_interval
+from analysis.statistics import CONFIDENCE, MARGIN, Trend, rate_interval, trend
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError, did_you_mean
 
@@ -38,6 +38,9 @@ def command(
     fail_on: Annotated[
         FailOn | None, typer.Option(help="Exit with 1 if the first result is so against any.")
     ] = None,
+    is_series: Annotated[
+        bool, typer.Option("--trend", help="Also test whether success rises in the order given.")
+    ] = False,
     junit: Annotated[Path | None, typer.Option(help="Write a JUnit file, for CI.")] = None,
     json: Json = False,
 ) -> None:
@@ -52,15 +55,20 @@ def command(
     failed = [one for one in judgements if one.first == sources[0].label and _fails(one, fail_on)]
     if junit is not None:
         write_junit(junit, judgements, failed)
+    counts = [source.successes for source in sources], [source.episodes for source in sources]
+    found = trend(*counts) if is_series else None
     if json:
         print_json(
             {
                 "sources": [_counts(source) for source in sources],
                 "verdicts": [asdict(one) | {"text": one.text} for one in judgements],
+                "trend": None if found is None else asdict(found),
             }
         )
     else:
         _print(sources, judgements)
+        if found is not None:
+            print(_trend(found))
     raise typer.Exit(int(bool(failed)))
 
 
@@ -71,7 +79,8 @@ def _read(results: Sequence[str], columns: Mapping[str, str]) -> Sequence[Source
     used: Counter[str] = Counter()
     named = []
     for given, source in found:
-        label = source.label if often[source.label] == 1 else f"{given}:{source.label}"
+        is_plain = often[source.label] == 1 or source.label == given
+        label = source.label if is_plain else f"{given}:{source.label}"
         used[label] += 1
         if used[label] > 1:
             label = f"{label} ({used[label]})"
@@ -92,9 +101,11 @@ def _chosen(sources: Sequence[Source], policies: Sequence[str]) -> Sequence[Sour
 
 
 def _fails(one: Judgement, fail_on: FailOn | None) -> bool:
-    """What is not comparable is not better either, nor is it worse."""
+    """A check that could compare nothing has not passed."""
+    if fail_on is None:
+        return False
     kind = None if one.verdict is None else one.verdict.kind
-    return kind == "worse" if fail_on == "worse" else fail_on is not None and kind != "better"
+    return kind in (None, "worse") if fail_on == "worse" else kind != "better"
 
 
 def _counts(source: Source) -> dict[str, Any]:
@@ -141,3 +152,11 @@ def _points(one: Judgement) -> str:
         return "-"
     low, high = (100 * end for end in one.interval)
     return f"{100 * one.difference:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _trend(found: Trend) -> str:
+    if found.p_value > 1 - CONFIDENCE:
+        said = "no trend is shown"
+    else:
+        said = "success rises" if found.z > 0 else "success falls"
+    return f"in the order given: {said} (z {found.z:+.2f}, p {found.p_value:.3g})"

@@ -38,6 +38,7 @@ from analysis.statistics.sample_size import episodes_paired, episodes_unpaired, 
 from analysis.statistics.sequential import Evidence, Stop, evidence, stop
 from analysis.statistics.standing import Standing, standing
 from analysis.statistics.tally import Outcomes, Tally
+from analysis.statistics.trend import Trend, trend
 from analysis.statistics.unpaired import Unpaired, unpaired, unpaired_interval, unpaired_test
 from analysis.statistics.verdicts import OF_DROPS, Kind, Verdict, verdicts
 
@@ -61,6 +62,7 @@ __all__ = [
     "Standing",
     "Stop",
     "Tally",
+    "Trend",
     "Unpaired",
     "Verdict",
     "clopper_pearson",
@@ -86,6 +88,7 @@ __all__ = [
     "stop",
     "sweep_power",
     "task_test",
+    "trend",
     "unpaired",
     "unpaired_interval",
     "unpaired_power",
