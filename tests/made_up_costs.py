@@ -8,6 +8,14 @@ from typing import Any
 MEGA = 10**6
 CELL = 1024  # pixels
 
+EDITORS = {
+    "imagewam-omnigen2": (33, 1, 1, 6_440, 320_000),
+    "imagewam-omnigen2-noise-idm": (33, 2, 1, 6_440, 320_000),
+    "imagewam-omnigen2-cache-idm": (33, 2, 2, 6_440, 320_000),
+    "imagewam-ovis-u1": (318, 1, 1, 1_110, 146_000),
+}
+"""Tokens of text, pictures, passes of the editor, its FLOPs per token (M) and per pair of them."""
+
 
 def closed_form(policy: str, options: Mapping[str, Any]) -> Mapping[str, int]:
     """FLOPs per stage in the manner of :func:`wambench.profile.flops.closed_form`.
@@ -18,6 +26,8 @@ def closed_form(policy: str, options: Mapping[str, Any]) -> Mapping[str, int]:
     cells = height * width // CELL
     steps = options.get("steps") or 10
     is_best = options.get("preset") == "best-exact"
+    if policy in EDITORS:
+        return _other_editor(*EDITORS[policy], cells, steps)
     if policy.startswith("imagewam"):
         size = 2 if "9b" in policy else 1
         tokens = 4 * cells + (64 if is_best else options.get("text_length") or 512)
@@ -40,3 +50,14 @@ def closed_form(policy: str, options: Mapping[str, Any]) -> Mapping[str, int]:
         return found | {"imagine": (step + 110_000 * MEGA) * steps}
     video = {"imagine": step * (options.get("video_steps") or steps), "prefill": step}
     return found | video | act | {"decode": 174_000 * MEGA * cells}
+
+
+def _other_editor(
+    text: int, pictures: int, passes: int, linear: int, quadratic: int, cells: int, steps: int
+) -> Mapping[str, int]:
+    """An editor that is not FLUX.2; its presets differ too little to matter."""
+    tokens = text + 4 * cells * pictures
+    once = linear * MEGA * tokens + quadratic * tokens * tokens
+    found = {"text": 1_000_000 * MEGA, "vision": 4_287 * MEGA * cells, "prefill": once}
+    found |= {"act": 22_500 * MEGA * steps}
+    return found | ({"imagine": once} if passes > 1 else {})

@@ -46,10 +46,13 @@ def parameter_rows(published: Published, readings: Readings) -> list[Row]:
         verdict: Verdict = "not built here"
         why = f"No policy here is built on {name}."
         if built:
-            count = plugins.make_policy(built["policy"], {}).needs().parameters[built["component"]]
+            parameters = plugins.make_policy(built["policy"], {}).needs().parameters
+            count = parameters[built["component"]]
             found = count / 1e6
             verdict = "reproduced" if abs(found - claimed) <= 0.5 else "not reproduced"
             why = f"{built['policy']} as built has {count:,} parameters in its action expert."
+            if verdict == "not reproduced":
+                why = f"{why} {_apart(claimed, count, parameters)}"
         out.append(
             Row(
                 id=f"{PARAMETERS}.{name}",
@@ -66,6 +69,24 @@ def parameter_rows(published: Published, readings: Readings) -> list[Row]:
             )
         )
     return out
+
+
+def _apart(claimed: Number, count: int, parameters: Mapping[str, int]) -> str:
+    """How far a count is from a figure in millions, and which parts round to it.
+
+    The zeros at the figure's end may be no digits: 1100 can be 1.1 billion.
+    """
+    gap = count / 1e6 - claimed
+    zeros = len(str(claimed)) - len(str(claimed).rstrip("0"))
+    fitting = [
+        f"{name} ({size:,})"
+        for name, size in parameters.items()
+        if round(size / 1e6, -zeros) == claimed
+    ]
+    return (
+        f"That is {abs(gap):.1f} M {'more' if gap > 0 else 'fewer'} than printed; rounded to "
+        f"{10**zeros} M, {claimed:g} is the size of {', '.join(fitting) or 'no part'}."
+    )
 
 
 def setting_rows(numbers: Mapping[str, str | Number], readings: Readings) -> list[Row]:
