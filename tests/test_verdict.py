@@ -15,6 +15,7 @@ from scipy import stats
 from analysis.judging.reading import read
 from analysis.statistics import paired, trend, unpaired, unpaired_interval, unpaired_test
 from tests.conftest import CommandLine
+from tests.records import make_passport
 from tests.test_planning import write_run
 from wambench.store import Store
 
@@ -133,8 +134,13 @@ def test_runs_are_paired_and_other_protocols_are_not_comparable(
         store.set_passport(passport.model_copy(update={"protocol": {"settle_steps": 99}}))
     [refused] = asked(wambench, one, other)["verdicts"]
     assert refused["text"] == "not comparable" and refused["verdict"] is None
-    assert "settle_steps is 10 for p and 99 for q" in refused["basis"]
+    assert "settle_steps: 10 against 99" in refused["basis"]
     assert wambench("verdict", one, other, "--fail-on", "worse").code == 1  # nothing was compared
+    # Two versions of one policy are what is asked about, and no reason to refuse.
+    for run, version in ((one, 1), (other, 2)):
+        with Store.write(run, "made up") as store:
+            store.set_passport(make_passport(**{"policy:p": {"version": version}}))
+    assert asked(wambench, one, other)["verdicts"][0]["text"] == "better"
     # A file whose conditions are unknown is compared, and said to be unknown.
     path = table(tmp_path, "r", [1, 0, 1, 0])
     [unknown] = asked(wambench, one, path, "--columns", COLUMNS)["verdicts"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -84,7 +84,7 @@ def _read(results: Sequence[str], columns: Mapping[str, str]) -> Sequence[Source
         used[label] += 1
         if used[label] > 1:
             label = f"{label} ({used[label]})"
-        named.append(Source(label, source.successes, source.episodes, source.cells, source.known))
+        named.append(replace(source, label=label))
     return named
 
 

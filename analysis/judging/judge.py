@@ -50,11 +50,15 @@ class Judgement:
 def judge(sources: Sequence[Source], margin: float) -> Sequence[Judgement]:
     """Judge every two sources, all verdicts together (Holm)."""
     pairs = list(combinations(sources, 2))
-    found = [None if disagreements(*pair) else _compare(*pair, margin) for pair in pairs]
+    shared = [_shared(*pair) for pair in pairs]
+    found = [
+        None if disagreements(*pair) else _compare(*pair, both, margin)
+        for pair, both in zip(pairs, shared, strict=True)
+    ]
     judged = iter(verdicts([one for one in found if one is not None]))
     return [
-        _judgement(first, second, one, None if one is None else next(judged))
-        for (first, second), one in zip(pairs, found, strict=True)
+        _judgement(*pair, both, one, None if one is None else next(judged))
+        for pair, both, one in zip(pairs, shared, found, strict=True)
     ]
 
 
@@ -70,15 +74,18 @@ def _shared(first: Source, second: Source) -> Outcomes:
     return [list(tasks.values()) for tasks in found.values()]
 
 
-def _compare(first: Source, second: Source, margin: float) -> Paired | Unpaired:
-    shared = _shared(first, second)
+def _compare(first: Source, second: Source, shared: Outcomes, margin: float) -> Paired | Unpaired:
     if shared:
         return paired(shared, margin)
     return unpaired(first.successes, first.episodes, second.successes, second.episodes, margin)
 
 
 def _judgement(
-    first: Source, second: Source, found: Paired | Unpaired | None, verdict: Verdict | None
+    first: Source,
+    second: Source,
+    shared: Outcomes,
+    found: Paired | Unpaired | None,
+    verdict: Verdict | None,
 ) -> Judgement:
     if found is None:
         reasons = disagreements(first, second)
@@ -89,15 +96,15 @@ def _judgement(
         second.label,
         verdict,
         _basis(first, second, found),
-        _rates(first, second),
+        _rates(first, second, shared),
         found.difference,
         found.interval,
         found.p_value,
     )
 
 
-def _rates(first: Source, second: Source) -> tuple[float, float]:
-    outcomes = [pair for suite in _shared(first, second) for task in suite for pair in task]
+def _rates(first: Source, second: Source, shared: Outcomes) -> tuple[float, float]:
+    outcomes = [pair for suite in shared for task in suite for pair in task]
     if not outcomes:
         return first.successes / first.episodes, second.successes / second.episodes
     one, other = (sum(pair[place] for pair in outcomes) / len(outcomes) for place in (0, 1))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -56,20 +55,10 @@ def _counts(given: str, label: str, successes: int, episodes: int) -> Source:
 
 
 def _run(path: Path) -> Sequence[Source]:
-    from wambench.passport import BY_NAME
     from wambench.store import Store, outcomes_frame
 
     with Store.read(path) as store:
         frame, passport = outcomes_frame(store), store.passport()
-    known: dict[str, str] = {}
-    if passport is not None:
-        known = {f"protocol {name}": json.dumps(v) for name, v in passport.protocol.items()}
-        known |= {
-            f"{part} {name}": json.dumps(value)
-            for part, values in passport.fingerprint.items()
-            if part not in BY_NAME
-            for name, value in values.items()
-        }
     frame = frame.dropna(subset=["outcome"])
     if frame.empty:
         raise UserError(f"{str(path)!r} holds no finished episode; let its sweep go on")
@@ -82,5 +71,5 @@ def _run(path: Path) -> Sequence[Source]:
                 strict=True,
             )
         }  # fmt: skip
-        found.append(Source.of_cells(str(label), cells, known))
+        found.append(Source.of_cells(str(label), cells, passport))
     return found
