@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.judging.reading import read
 from analysis.statistics import paired, trend, unpaired, unpaired_interval, unpaired_test
 from tests.conftest import CommandLine
 from tests.records import make_passport
 from tests.test_planning import write_run
+from wambench.foreign import Place, read
 from wambench.store import Store
 
 HEAD = "model,task_name,seed,ok"
@@ -118,7 +118,7 @@ def test_files_of_lerobot(wambench: CommandLine, tmp_path: Path) -> None:
     [new] = read(str(tmp_path / "new.json"), {})
     assert new.cells is not None
     assert (new.successes, new.episodes) == (5, 6)
-    assert new.cells["libero_object", "0", "1"] is False
+    assert new.cells[Place("libero_object", 0, 1, 0)] is False
 
 
 def test_runs_are_paired_and_other_protocols_are_not_comparable(
@@ -193,7 +193,7 @@ BAD = {
     "empty csv": ("x.csv", "", "cannot be read"),
     "only a head": ("x.csv", "policy,success\n", "no episode"),
     "no json": ("x.json", "{", "is no JSON"),
-    "foreign json": ("x.json", "[]", "no eval_info.json"),
+    "foreign json": ("x.json", "[]", "neither per_episode nor per_task"),
     "no success": ("x.json", '{"per_episode": [{"episode_ix": 0}]}', "no readable success"),
     "no metrics": ("x.json", '{"per_task": [3]}', "no readable success"),
     "no episode": ("x.json", '{"per_task": []}', "no episode"),

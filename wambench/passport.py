@@ -23,6 +23,7 @@ from wambench.protocols import Protocol
 from wambench.suite import Simulator, Suite, first_task
 
 BY_NAME = ("policies", "probes", "arithmetic")  # information that an extended run adds to
+IMPORTED = "imported"  # of the information: label -> the file that results came from
 ARITHMETIC = "arithmetic:"  # of the fingerprint, before a policy's label
 VISIBLE_DIFFERENCE = 16  # of 255: what the eye notices at an edge
 
@@ -43,6 +44,11 @@ class Passport(Frozen):
     protocol: Mapping[str, Any]
     fingerprint: Mapping[str, Mapping[str, Any]]
     info: Mapping[str, Any]
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether another harness ran the episodes: their course is unknown."""
+        return IMPORTED in self.info
 
     @property
     def id(self) -> str:

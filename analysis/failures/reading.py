@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from analysis.failures.definitions import STANDARD, Thresholds
 from analysis.failures.explaining import Failure, explain
@@ -67,16 +66,9 @@ def explain_run(
     Cells that were not run yet are in no table. Raises UserError for a run without results.
     """
     failed = [stored for stored in store.cells() if stored.outcome != "success"]
-    passport = store.passport()
-    if passport is None:
+    if store.passport() is None:
         raise UserError(f"{str(store.folder)!r} holds no results yet; run its sweep first")
-    try:
-        rules = Protocol.model_validate(passport.protocol)
-    except ValidationError:
-        raise UserError(
-            f"another version of wambench wrote the protocol of {str(store.folder)!r}; "
-            "explain it with that version"
-        ) from None
+    rules = store.protocol()
     messages = {attempt["cell_key"]: attempt["message"] for attempt in store.attempts()}
     done = {}
     for stored in failed:

@@ -12,12 +12,10 @@ import typer
 
 from analysis.judging.judge import Judgement, judge
 from analysis.judging.junit import write_junit
-from analysis.judging.reading import read
-from analysis.judging.source import Source
-from analysis.judging.table import column_map
 from analysis.statistics import CONFIDENCE, MARGIN, Trend, rate_interval, trend
 from wambench.cli.output import Json, print_json, print_table
 from wambench.errors import UserError, did_you_mean
+from wambench.foreign import Source, column_map, read
 
 FailOn = Literal["worse", "not-better"]
 
@@ -29,6 +27,9 @@ def command(
     columns: Annotated[
         str, typer.Option(help="Of tables: policy=…,suite=…,task=…,episode=…,success=…")
     ] = "",
+    episodes: Annotated[
+        int | None, typer.Option(min=1, help="Of each task, where a file tells rates only.")
+    ] = None,
     policy: Annotated[
         list[str] | None, typer.Option(help="Only this policy of the files; may be repeated.")
     ] = None,
@@ -50,7 +51,7 @@ def command(
     """
     if not 0 < margin < 1:
         raise UserError(f"--margin {margin:g} is not between 0 and 1; 0.05 is 5 points")
-    sources = _chosen(_read(results, column_map(columns)), policy or ())
+    sources = _chosen(_read(results, column_map(columns), episodes), policy or ())
     judgements = judge(sources, margin)
     failed = [one for one in judgements if one.first == sources[0].label and _fails(one, fail_on)]
     if junit is not None:
@@ -72,9 +73,11 @@ def command(
     raise typer.Exit(int(bool(failed)))
 
 
-def _read(results: Sequence[str], columns: Mapping[str, str]) -> Sequence[Source]:
+def _read(
+    results: Sequence[str], columns: Mapping[str, str], episodes: int | None
+) -> Sequence[Source]:
     """Sources of all that was named, each with a label of its own."""
-    found = [(given, source) for given in results for source in read(given, columns)]
+    found = [(given, source) for given in results for source in read(given, columns, episodes)]
     often = Counter(source.label for _, source in found)
     used: Counter[str] = Counter()
     named = []

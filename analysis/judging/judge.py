@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from analysis.judging.source import Source, disagreements, unknown
+from analysis.judging.conditions import disagreements, ignorance
 from analysis.statistics import (
     Interval,
     Outcomes,
@@ -17,6 +17,7 @@ from analysis.statistics import (
     unpaired,
     verdicts,
 )
+from wambench.foreign import Source
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,10 @@ def _shared(first: Source, second: Source) -> Outcomes:
     """Both outcomes of every cell that both have, per suite and task."""
     if first.cells is None or second.cells is None:
         return []
-    found: dict[str, dict[str, list[tuple[bool, bool]]]] = {}
+    found: dict[str, dict[int, list[tuple[bool, bool]]]] = {}
     for place in sorted(first.cells.keys() & second.cells.keys()):
-        suite, task, _ = place
         outcome = first.cells[place], second.cells[place]
-        found.setdefault(suite, {}).setdefault(task, []).append(outcome)
+        found.setdefault(place.suite, {}).setdefault(place.task_index, []).append(outcome)
     return [list(tasks.values()) for tasks in found.values()]
 
 
@@ -121,4 +121,6 @@ def _basis(first: Source, second: Source, found: Paired | Unpaired) -> str:
     else:
         whose = "no cell is shared" if first.cells and second.cells else "cells are unknown"
         text = f"not paired ({whose}): unpaired test"
-    return text + ("; conditions unknown" if unknown(first, second) else "")
+    lost = len(first.lost) + len(second.lost)
+    notes = [f"{lost} lost to infrastructure" if lost else "", ignorance(first, second)]
+    return "; ".join(filter(None, [text, *notes]))

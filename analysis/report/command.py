@@ -114,6 +114,8 @@ def _pictures(store: Store, tables: Tables, run: Path, file: Path) -> Pictures:
     )
     if tables.passport is None or tables.missing == tables.cells:
         return replace(drawn, problems=["no episode has finished"])
+    if tables.passport.is_imported:
+        return replace(drawn, problems=["nobody stored the course of imported episodes"])
     try:
         rules = Protocol.model_validate(tables.passport.protocol)
     except ValidationError:

@@ -39,7 +39,7 @@ def efforts(store: Store) -> Mapping[str, Effort]:
         own.episodes += 1
         own.steps += one.steps
         own.looks += one.looks
-        if one.outcome == "success":
+        if one.outcome == "success" and one.steps:  # imported results do not tell their steps
             own.lengths.append(one.steps)
         for stage, seconds in one.seconds.items():
             own.seconds[stage] = own.seconds.get(stage, 0.0) + seconds

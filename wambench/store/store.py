@@ -262,6 +262,11 @@ class Store:
         passport = self.passport()
         if passport is None:
             raise UserError(f"{str(self.folder)!r} has no passport: no sweep got past its start")
+        if passport.is_imported:
+            raise UserError(
+                f"{str(self.folder)!r} holds imported results, of which nobody stored the course; "
+                "ask the harness that ran them"
+            )
         with self._this_version("protocol"):
             return Protocol.model_validate(passport.protocol)
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.judging.source import Place, Source
 from wambench.errors import UserError, did_you_mean
+from wambench.foreign.places import UNNAMED, Named
+from wambench.foreign.source import Source
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,14 +50,14 @@ def read_table(path: Path, columns: Mapping[str, str]) -> Sequence[Source]:
     if frame.empty:
         raise UserError(f"{str(path)!r} holds no episode")
     own = {role: frame[name].astype(str) for role, name in names.items() if name in frame}
-    blank = [""] * len(frame)
+    blank = [UNNAMED] * len(frame)
     labels = list(own.get("policy", [path.stem] * len(frame)))
     won = [_success(path, number, text) for number, text in enumerate(own["success"], 1)]
     if "episode" not in own:
         sums = Counter(label for label, success in zip(labels, won, strict=True) if success)
         return [Source(label, sums[label], count) for label, count in Counter(labels).items()]
     places = zip(*(own.get(role, blank) for role in ("suite", "task", "episode")), strict=True)
-    found: dict[str, dict[Place, bool]] = {label: {} for label in labels}
+    found: dict[str, dict[Named, bool]] = {label: {} for label in labels}
     for number, (label, place, success) in enumerate(zip(labels, places, won, strict=True), 1):
         if place in found[label]:
             raise UserError(
@@ -64,7 +65,7 @@ def read_table(path: Path, columns: Mapping[str, str]) -> Sequence[Source]:
                 f"{place[1]!r} twice; name the columns that tell them apart with --columns"
             )
         found[label][place] = success
-    return [Source.of_cells(label, cells) for label, cells in found.items()]
+    return [Source.of_names(label, cells) for label, cells in found.items()]
 
 
 def _frame(path: Path) -> pd.DataFrame:
