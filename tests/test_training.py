@@ -1,6 +1,7 @@
 """The trainer on a few made-up demonstrations: same seed same weights, killed and resumed alike."""
 
 import csv
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,17 @@ from PIL import Image
 
 from baselines.nano.config import NANO, STEPS
 from baselines.nano.cost import flops
+from baselines.nano.facts import training_facts
 from baselines.nano.models import make
 from baselines.nano.policy import NanoOptions, NanoPolicy
 from baselines.nano.trained import Trained, read_trained, write_trained
 from baselines.training import trainer
 from baselines.training.augment import shifted
+from baselines.training.command import write
 from baselines.training.data.dataset import Demonstrations
 from baselines.training.data.episodes import Episode
 from baselines.training.recipe import Recipe
+from baselines.training.start import Start
 from baselines.training.trainer import Trainer
 from tests.golden_data import gap
 from tests.releases import observation
@@ -61,11 +65,13 @@ def recipe(name: str, **changes: object) -> Recipe:
     return Recipe(**{"preset": name, "steps": 4, "batch_size": 2, "save_every": 2, **changes})
 
 
-FAST = {"optimiser": "muon", "dtype": "bfloat16", "action_draws": 2}
+OTHER = {"optimiser": "muon", "dtype": "bfloat16", "action_draws": 2}  # than the defaults
 
 
-@pytest.mark.parametrize("changes", [{}, FAST], ids=["plain", "fast"])
-@pytest.mark.parametrize("name", NANO)
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [*((name, {}) for name in NANO), ("nano-fastwam-idm", OTHER), ("nano-pi0", OTHER)],
+)
 def test_killed_and_resumed_equals_uninterrupted(
     name: str, changes: dict[str, object], demos: Demonstrations, tmp_path: Path
 ) -> None:
@@ -106,6 +112,16 @@ def test_training_learns_and_logs(demos: Demonstrations, tmp_path: Path) -> None
     assert [int(row["step"]) for row in rows] == [25, 50, 60]
     assert float(rows[-1]["validation_loss"]) == pytest.approx(after.loss)
     assert float(rows[-1]["learning_rate"]) < float(rows[0]["learning_rate"])
+
+
+def test_the_learning_rate_rises_stays_and_falls(demos: Demonstrations, tmp_path: Path) -> None:
+    long = recipe("nano-oft", steps=200, warmup=0.1, decay=0.3, final_rate=0.01)
+    rate = Trainer(NANO["nano-oft"], long, demos, tmp_path).learning_rate
+    assert [rate(step) / long.learning_rate for step in (0, 9, 19, 20, 80, 140)] == pytest.approx(
+        [1 / 20, 0.5, 1, 1, 1, 1]
+    )
+    assert rate(170) / long.learning_rate == pytest.approx((1 + 0.01) / 2)
+    assert rate(200) / long.learning_rate == pytest.approx(0.01)
 
 
 def test_muon_moves_hidden_matrices_and_adam_the_rest(
@@ -253,3 +269,43 @@ def test_an_untrained_policy_needs_no_file(name: str, tmp_path: Path) -> None:
     bare.load()
     chunk = bare.act([observation(0, "go", 64)])[0]
     assert chunk.shape == (16, 7) and np.isfinite(chunk).all()
+
+
+def trained(training: Trainer, path: Path) -> Start:
+    """What a training has made so far, written as the command does and read to begin with."""
+    write(training, path)
+    return Start.read(path, training.config.name)
+
+
+def test_a_training_begins_with_the_weights_of_another(
+    demos: Demonstrations, tmp_path: Path
+) -> None:
+    for folder in "abcd":
+        (tmp_path / folder).mkdir()
+    config = NANO["nano-pi0"]
+    first = Trainer(config, recipe("nano-pi0"), demos, tmp_path / "a")
+    first.run()
+    start = trained(first, tmp_path / "first.safetensors")
+    again = recipe("nano-pi0", start=start.hash, seed=1)
+    others = Demonstrations(cameras=demos.cameras, size=demos.size, train=demos.train[3:],
+                            validation=demos.validation)  # fmt: skip
+    whole = Trainer(config, again, others, tmp_path / "b", start)
+    assert whole.weights_hash() == first.weights_hash()
+    assert whole.statistics is start.statistics  # the data's own would move what is commanded
+    whole.run()
+    Trainer(config, again, others, tmp_path / "c", start).run(until=3)
+    resumed = Trainer(config, again, others, tmp_path / "c", start)
+    resumed.run()
+    assert whole.weights_hash() == resumed.weights_hash() != first.weights_hash()
+    assert f"--init {first.weights_hash()} " in again.command()
+    write(whole, tmp_path / "second.safetensors")
+    facts = training_facts(tmp_path / "second.safetensors")
+    assert (facts["step"], facts["samples"]) == (8, 16)
+    assert facts["cpu_seconds"] == pytest.approx(first.cpu_seconds + whole.cpu_seconds, abs=0.1)
+    history = Start.read(tmp_path / "second.safetensors", "nano-pi0").history()
+    assert [row["data_hash"] for row in history] == [demos.data_hash, others.data_hash]
+    with pytest.raises(UserError, match="holds nano-pi0, not nano-oft"):
+        Start.read(tmp_path / "first.safetensors", "nano-oft")
+    strange = dataclasses.replace(demos.train[0], instruction="go to the dark door")
+    with pytest.raises(UserError, match="never met dark, door, words of the data"):
+        Trainer(config, again, dataclasses.replace(demos, train=(strange,)), tmp_path / "d", start)

@@ -26,6 +26,7 @@ TEXT_LENGTH = 24  # words; LIBERO's longest instruction has 19
 HORIZON = 16
 REPLAN = 8
 STEPS = 5  # of every flow
+VERSION = 1  # of every preset; raised whenever one may act otherwise
 
 Goal = Literal["noise", "half_denoised"]
 Kind = Literal["imagewam", "fastwam", "pi0", "oft"]

@@ -11,15 +11,17 @@ from safetensors import SafetensorError, safe_open
 
 FROM_RECIPE = ("steps", "batch_size", "seed")
 FROM_FACTS = (
-    "step", "episodes", "data_hash", "cpu_seconds", "flops_per_step", "weights_hash", "command",
+    "step", "samples", "episodes", "data_hash", "cpu_seconds", "flops_per_step", "weights_hash",
+    "command",
 )  # fmt: skip
 
 
 def training_facts(path: Path) -> Mapping[str, Any]:
     """Steps, samples, CPU seconds, FLOPs, data and seed; empty for a file that does not tell them.
 
-    ``steps`` are those of the whole schedule, ``step`` those after which the weights were taken,
-    ``samples`` the demonstrations' steps seen until then, repeated ones included.
+    ``steps`` are those of the last training's schedule, ``step`` those after which the weights were
+    taken, ``samples`` the demonstrations' steps seen until then, repeated ones included; both of
+    these, and ``cpu_seconds``, count the trainings that it began with too.
     """
     try:
         with safe_open(path, framework="np") as file:
@@ -29,6 +31,6 @@ def training_facts(path: Path) -> Mapping[str, Any]:
         found |= {name: facts[name] for name in FROM_FACTS if name in facts}
     except (OSError, SafetensorError, KeyError, ValueError):
         return {}
-    if "step" in found:
-        found["samples"] = found["step"] * found["batch_size"]
+    if "step" in found:  # files before --init do not tell their samples
+        found.setdefault("samples", found["step"] * found["batch_size"])
     return found

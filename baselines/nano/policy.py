@@ -19,7 +19,7 @@ from baselines.core.options import parse
 from baselines.core.robots import LIBERO, unchanged
 from baselines.core.source import source_hash
 from baselines.nano.conditions import conditions
-from baselines.nano.config import NANO, REPLAN, SIDE, TEXT_LENGTH, NanoConfig
+from baselines.nano.config import NANO, REPLAN, SIDE, TEXT_LENGTH, VERSION, NanoConfig
 from baselines.nano.cost import flops
 from baselines.nano.facts import training_facts
 from baselines.nano.vocabulary import Vocabulary
@@ -84,6 +84,7 @@ class NanoPolicy(Policy):
             paradigm={"imagewam": "imagewam", "fastwam": "videowam"}.get(config.kind, "vla"),
             track="nano",
             about=f"nano: {config.about}",
+            version=VERSION,
             cameras=ROBOT.cameras,
             image_size=ROBOT.image_size,
             orientation=ROBOT.orientation,

@@ -18,6 +18,7 @@ from wambench.errors import did_you_mean, one_line
 if TYPE_CHECKING:
     from baselines.training.trainer import Trainer
 
+SPENT = ("step", "samples", "cpu_seconds")  # of the trainings that led here, added up
 Device = Literal["cpu", "cuda"]
 DType = Literal["float32", "bfloat16"]
 
@@ -26,6 +27,9 @@ def train(
     preset: Annotated[str, typer.Argument(help="nano-imagewam, nano-fastwam, nano-pi0, …")],
     data: Annotated[list[Path], typer.Option("--data", help="Demonstrations; may be repeated.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the training; resumes there.")],
+    init: Annotated[
+        Path | None, typer.Option("--init", help="Weights to begin with; by default random ones.")
+    ] = None,
     steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 16_000,
     batch_size: Annotated[int, typer.Option(help="Samples in a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 1e-3,
@@ -52,11 +56,14 @@ def train(
     from baselines.training.data.dataset import open_demos
     from baselines.training.data.statistics import check_statistics, write_statistics
     from baselines.training.recipe import Recipe
+    from baselines.training.start import Start
     from baselines.training.trainer import Trainer
 
+    start = None if init is None else Start.read(init, preset)
     try:
         recipe = Recipe(
             preset=preset,
+            start="" if start is None else start.hash,
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
@@ -72,7 +79,7 @@ def train(
 
         check_statistics(read_statistics(statistics), demos, repr(str(statistics)))
     out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(NANO[preset], recipe, demos, out)
+    trainer = Trainer(NANO[preset], recipe, demos, out, start)
     write_statistics(out / "dataset_stats.json", demos)
     print(
         f"{preset}: {len(demos.train)} episodes to train on, {len(demos.validation)} to validate, "
@@ -88,9 +95,9 @@ def train(
 
         for stop in _stops(trainer.step, min(until or steps, steps), keep_every):
             trainer.run(report, stop)
-            _write(trainer, out / f"weights-{stop:06d}.safetensors")
+            write(trainer, out / f"weights-{stop:06d}.safetensors")
             trainer.picture(out / f"imagined-{stop:06d}.png")
-    _write(trainer, out / "weights.safetensors")
+    write(trainer, out / "weights.safetensors")
     found = trainer.validate()
     print(
         f"step {trainer.step}: validation loss {found.loss:.4f}, action error "
@@ -106,21 +113,25 @@ def _stops(step: int, last: int, every: int) -> Iterator[int]:
         yield last
 
 
-def _write(trainer: Trainer, path: Path) -> None:
+def write(trainer: Trainer, path: Path) -> None:
     """Write the averaged weights with all that is needed to run them and to train them again."""
     from baselines.nano.trained import Trained, write_trained
 
+    start, recipe = trainer.start, trainer.recipe
+    before = {name: start.spent(name) if start else 0 for name in SPENT}
     facts = {
-        "command": trainer.recipe.command(),
+        "command": recipe.command(),
         "data_hash": trainer.demos.data_hash,
         "episodes": len(trainer.demos.train),
-        "instructions": trainer.demos.instructions,
-        "step": trainer.step,
-        "cpu_seconds": round(trainer.cpu_seconds, 1),
+        "instructions": start.instructions if start else trainer.demos.instructions,
+        "step": before["step"] + trainer.step,
+        "samples": before["samples"] + trainer.step * recipe.batch_size,
+        "cpu_seconds": round(before["cpu_seconds"] + trainer.cpu_seconds, 1),
         "flops_per_step": trainer.flops_per_step,
         "weights_hash": trainer.weights_hash(),
         "torch": metadata.version("torch"),
         "machine": platform.machine(),
+        **({"earlier": start.history()} if start else {}),
     }
     write_trained(
         path,

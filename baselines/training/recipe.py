@@ -13,10 +13,12 @@ class Recipe(Frozen):
     """Optimiser, schedule, augmentation; the defaults are those of the shipped weights."""
 
     preset: str
+    start: str = Field(default="", description="hash of the weights it begins with; none: random")
     steps: int = Field(default=16_000, gt=0, description="optimiser steps")
     batch_size: int = Field(default=16, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the steps, linear")
+    decay: float = Field(default=0.95, gt=0, le=1, description="share of them, half a cosine")
     final_rate: float = Field(default=0.01, ge=0, description="of the cosine, relative")
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.01
@@ -36,8 +38,9 @@ class Recipe(Frozen):
 
     def command(self, data: str = "DATA", out: str = "OUT") -> str:
         """What a person types to train so again; where things lie is no part of it."""
+        start = f"--init {self.start} " if self.start else ""
         return (
-            f"wambench train {self.preset} --data {data} --out {out} --steps {self.steps} "
+            f"wambench train {self.preset} --data {data} --out {out} {start}--steps {self.steps} "
             f"--batch-size {self.batch_size} --learning-rate {self.learning_rate:g} "
             f"--seed {self.seed} --device {self.device} --dtype {self.dtype}"
         )

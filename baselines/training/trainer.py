@@ -27,6 +27,7 @@ from baselines.training.log import Log
 from baselines.training.optimising import Optimiser
 from baselines.training.pictures import write_picture
 from baselines.training.recipe import Recipe
+from baselines.training.start import Start
 from baselines.training.state import Ema, read_state, write_state
 from wambench import UserError
 from wambench.profile.counter import counter
@@ -52,18 +53,27 @@ class Trainer:
     """A training in a folder: ``state.pt`` to resume from, ``log.csv``."""
 
     def __init__(
-        self, config: NanoConfig, recipe: Recipe, demos: Demonstrations, folder: Path
+        self,
+        config: NanoConfig,
+        recipe: Recipe,
+        demos: Demonstrations,
+        folder: Path,
+        start: Start | None = None,
     ) -> None:
         self.config, self.recipe, self.demos, self.folder = config, recipe, demos, folder
         torch.set_num_threads(recipe.threads)
         torch.manual_seed(recipe.seed)
         self.device = torch.device(recipe.device)
         self.model = make(config).to(self.device)
-        if not self._state_file.exists():
+        if start is not None:
+            start.check_words(demos.instructions)
+            self.model.load_state_dict(dict(start.tensors))
+        elif not self._state_file.exists():
             self.model.fit(sample_frames(demos.train).to(self.device))
         self.ema = Ema.of(self.model, recipe.ema)
-        self.statistics = training_statistics(demos.train)
-        self.vocabulary = Vocabulary.of(demos.instructions)
+        self.start = start
+        self.statistics = start.statistics if start else training_statistics(demos.train)
+        self.vocabulary = start.vocabulary if start else Vocabulary.of(demos.instructions)
         self._teacher = Teacher(self.statistics, self.vocabulary, demos.instructions, self.device)
         shared: dict[str, Any] = {
             "instructions": demos.instructions,
@@ -103,12 +113,16 @@ class Trainer:
             report(self.step, float(row["loss"]))
 
     def learning_rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine to ``final_rate``."""
+        """Linear warm-up, level, then half a cosine down to ``final_rate``.
+
+        Level for long, so that the averaged weights are of use wherever a training is stopped.
+        """
         recipe = self.recipe
         warm = max(1, round(recipe.warmup * recipe.steps))
         if step < warm:
             return recipe.learning_rate * (step + 1) / warm
-        progress = (step - warm) / max(1, recipe.steps - warm)
+        last = max(1, round(recipe.decay * recipe.steps))
+        progress = max(0, step - (recipe.steps - last)) / last
         share = recipe.final_rate + (1 - recipe.final_rate) * (1 + math.cos(math.pi * progress)) / 2
         return recipe.learning_rate * share
 
