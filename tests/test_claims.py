@@ -18,7 +18,7 @@ from tests.conftest import CommandLine, check_refusal
 from tests.made_up_costs import closed_form
 from tests.records import make_cell, make_passport, make_record
 from tests.test_latency_faults import CLEAN, device, times
-from wambench import UserError
+from wambench import UserError, plugins
 from wambench.cells import PolicyChoice
 from wambench.contract import PolicySpec
 from wambench.store import Store
@@ -371,6 +371,27 @@ def test_success_of_every_editor_waits_for_its_weights(data: tuple[Published, Re
         assert row.verdict == "needs weights" and row.found is None
         assert row.why == f"No trained weights of {policy} are here."
     assert "is not built here" in row_of(found, "table2_libero.Motus.spatial").why
+
+
+def test_an_axis_of_libero_plus_is_of_all_its_episodes(data: tuple[Published, Readings]) -> None:
+    name = "table3_and_7_libero_plus.ImageWAM (FLUX.2 4B).light"  # 98.1 %
+    suites = data[1].suites["table3_and_7_libero_plus"]["light"]
+    assert len(suites) == 4 and set(suites) <= set(plugins.installed(plugins.SUITES))
+    played = [success.Score(200, 200), success.Score(300, 300), success.Score(290, 300)]
+    for last, verdict in (
+        (success.Score(95, 99), "reproduced"),
+        (success.Score(9, 99), "not reproduced"),
+        (None, "needs weights"),  # an axis without one of its suites is another question
+    ):
+        given = {
+            ("imagewam-4b", suite): score
+            for suite, score in zip(suites, [*played, last], strict=True)
+            if score is not None
+        }
+        row = row_of(success.rows(*data, given), name)
+        assert row.verdict == verdict
+        if last is not None:
+            assert row.found == pytest.approx(100 * (790 + last.successes) / 899)
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,7 @@ class Readings(Frozen):
     policies: Mapping[str, str]
     robotwin_policies: Mapping[str, str]
     suites: Mapping[str, Mapping[str, tuple[str, ...]]]
+    pooled: tuple[str, ...]  # tables whose columns are of all episodes, not means of suites
     experts: Mapping[str, Mapping[str, str]]
     settings: Mapping[str, Mapping[str, str]]
     averages: Mapping[str, tuple[str, ...]]

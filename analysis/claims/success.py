@@ -94,8 +94,10 @@ def _row(
             }
         )
     played = [given[policy, suite] for suite in suites if policy and (policy, suite) in given]
-    if not played or len(played) < len(suites) or len({one.episodes for one in played}) > 1:
-        return bare  # a mean of suites takes all of them, with as many episodes each
+    if not played or len(played) < len(suites):
+        return bare
+    if key not in readings.pooled and len({one.episodes for one in played}) > 1:
+        return bare  # a mean of suites takes as many episodes of each
     return _tested(bare, float(claimed), played, str(policy))
 
 
