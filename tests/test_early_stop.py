@@ -27,7 +27,7 @@ from wambench.cells import Cell
 from wambench.errors import UserError
 from wambench.stopping import Rounds, Stopping, StoppingRule
 from wambench.store import Store, StoredCell, lighten, merge_runs
-from wambench.sweep.agenda import Agenda, Until
+from wambench.sweeping.agenda import Agenda, Until
 
 TWINS = {
     "policies": ["expert", {"name": "expert", "label": "twin"}, "random"],

@@ -16,12 +16,12 @@ from wambench.cells import Cell
 from wambench.cli.output import Json, command_line, print_json, print_table
 from wambench.errors import UserError, did_you_mean
 from wambench.store import STORE_NAME, Count, Store, counts, paces
-from wambench.sweep.agenda import Agenda, Until
-from wambench.sweep.estimating import Estimator
-from wambench.sweep.machine import available_mb, this_machine
-from wambench.sweep.options import SweepOptions
-from wambench.sweep.progress import Reporter
-from wambench.sweep.sizing import Sizing, size
+from wambench.sweeping.agenda import Agenda, Until
+from wambench.sweeping.estimating import Estimator
+from wambench.sweeping.machine import available_mb, this_machine
+from wambench.sweeping.options import SweepOptions
+from wambench.sweeping.progress import Reporter
+from wambench.sweeping.sizing import Sizing, size
 
 RULE = "decided"
 ALL = "all"
@@ -100,7 +100,7 @@ def sweep(
         return
     if ray_address is None:
         sizing(_waiting(plan, cells, out, until)[0])  # refuse before a run is made
-    from wambench.sweep.driver import run_sweep  # imports Ray: a second
+    from wambench.sweeping.driver import run_sweep  # imports Ray: a second
 
     options = SweepOptions(
         workers=workers,
@@ -204,7 +204,7 @@ def _sizing(
         return None
     nodes = [this_machine(memory_gb, gpus)]
     if ray_address is not None:
-        from wambench.sweep.cluster import Cluster
+        from wambench.sweeping.cluster import Cluster
 
         cluster = Cluster(ray_address)
         try:

@@ -21,8 +21,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 
 from wambench.errors import UserError
-from wambench.sweep.machine import Node, cluster_nodes, memory_pressure, ray_folder
-from wambench.sweep.worker import first_line
+from wambench.sweeping.machine import Node, cluster_nodes, memory_pressure, ray_folder
+from wambench.sweeping.worker import first_line
 
 OBJECT_STORE_BYTES = 200 * 2**20  # observations are the only large objects: 0.3 MB each
 VITAL = ("raylet", "gcs_server")

@@ -9,15 +9,15 @@ from wambench.cells import Cell
 from wambench.errors import UserError
 from wambench.stopping import Left
 from wambench.store import Store
-from wambench.sweep.agenda import Agenda, Until
-from wambench.sweep.cluster import Cluster, LocalRay, RayDied, kept_off_stdout, ray
-from wambench.sweep.conditions import extended_passport
-from wambench.sweep.loop import Loop
-from wambench.sweep.machine import Node, this_machine
-from wambench.sweep.options import SweepOptions
-from wambench.sweep.progress import Reporter
-from wambench.sweep.worker import first_line
 from wambench.sweepfile import Plan
+from wambench.sweeping.agenda import Agenda, Until
+from wambench.sweeping.cluster import Cluster, LocalRay, RayDied, kept_off_stdout, ray
+from wambench.sweeping.conditions import extended_passport
+from wambench.sweeping.loop import Loop
+from wambench.sweeping.machine import Node, this_machine
+from wambench.sweeping.options import SweepOptions
+from wambench.sweeping.progress import Reporter
+from wambench.sweeping.worker import first_line
 
 RAY_RESTARTS = 3
 
