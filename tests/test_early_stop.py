@@ -382,7 +382,7 @@ def test_a_rule_of_a_stranger_that_breaks_is_one_line(
     expected: tuple[str, ...],
 ) -> None:
     install("ours", {"ours.py": source}, {plugins.STOPPING: {"mine": "ours:rule"}})
-    monkeypatch.setattr("wambench.cli.sweep.RULE", "mine")
+    monkeypatch.setattr("wambench.sweeping.until.RULE", "mine")
     (work / "s.yaml").write_text(yaml.safe_dump(TWINS))
     refused("sweep", "s.yaml", "--out", "run", *PAIR.split(), expected=("'mine'", *expected))
 
