@@ -46,6 +46,12 @@ class Judgement:
         """The verdict in words."""
         return "not comparable" if self.verdict is None else self.verdict.text
 
+    @property
+    def winner(self) -> str | None:
+        """Label of the better one; None where neither is shown to be."""
+        kind = None if self.verdict is None else self.verdict.kind
+        return self.first if kind == "better" else self.second if kind == "worse" else None
+
 
 def judge(sources: Sequence[Source], margin: float) -> Sequence[Judgement]:
     """Judge every two sources, all verdicts together (Holm)."""
@@ -121,4 +127,4 @@ def _basis(first: Source, second: Source, found: Paired | Unpaired) -> str:
     else:
         whose = "no cell is shared" if first.cells and second.cells else "cells are unknown"
         text = f"not paired ({whose}): unpaired test"
-    return text + ("; conditions unknown" if unknown(first, second) else "")
+    return "; ".join(filter(None, (text, unknown(first, second))))

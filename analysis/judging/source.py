@@ -22,6 +22,7 @@ class Source:
         successes: of ``episodes``.
         cells: place -> whether it succeeded; None: only the counts are known.
         passport: what is known of the conditions; None: nothing.
+        probed: whether that holds what a sweep finds when it opens a simulator, such as pixels.
     """
 
     label: str
@@ -29,13 +30,18 @@ class Source:
     episodes: int
     cells: Mapping[Place, bool] | None = None
     passport: Passport | None = None
+    probed: bool = True
 
     @classmethod
     def of_cells(
-        cls, label: str, cells: Mapping[Place, bool], passport: Passport | None = None
+        cls,
+        label: str,
+        cells: Mapping[Place, bool],
+        passport: Passport | None = None,
+        probed: bool = True,
     ) -> Source:
         """With the counts of its cells."""
-        return cls(label, sum(cells.values()), len(cells), cells, passport)
+        return cls(label, sum(cells.values()), len(cells), cells, passport, probed)
 
 
 def disagreements(first: Source, second: Source) -> list[str]:
@@ -46,6 +52,8 @@ def disagreements(first: Source, second: Source) -> list[str]:
     return [line for line in lines if not line.startswith((POLICY, ARITHMETIC))]
 
 
-def unknown(first: Source, second: Source) -> bool:
-    """Whether conditions of either are unknown, so that nobody has compared them."""
-    return first.passport is None or second.passport is None
+def unknown(first: Source, second: Source) -> str:
+    """What of the conditions nobody has compared, in words; empty: nothing."""
+    if first.passport is None or second.passport is None:
+        return "conditions unknown"
+    return "" if first.probed and second.probed else "pixels not compared"

@@ -107,8 +107,8 @@ def _print(ended: Ended, as_json: bool) -> None:
     if as_json:
         left = {label: one.model_dump() for label, one in result.left.items()}
         summary = asdict(replace(result, left={})) | {"left": left}
-        share = {"spared_share": ended.spared_share}
-        print_json(summary | share | {"out": str(ended.out), "success": ended.rates})
+        summary |= {"spared_share": ended.spared_share, "out": str(ended.out)}
+        print_json(summary | {"success": ended.rates})
         return
     columns = ["policy", "suite", "success", "episodes", "policy_errors", "missing"]
     print_table(ended.rates, columns)
