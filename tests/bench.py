@@ -34,9 +34,9 @@ from wambench.cells import Cell
 from wambench.episode import EpisodeRecord, Setting, run_episode
 from wambench.policy_server import LocalClient, PolicyActor
 from wambench.protocols import protocol
-from wambench.sweep.cluster import LocalRay, ray
-from wambench.sweep.pool import Pool, Slot
-from wambench.sweep.worker import ray_options
+from wambench.sweeping.cluster import LocalRay, ray
+from wambench.sweeping.pool import Pool, Slot
+from wambench.sweeping.worker import ray_options
 
 TASKS = [("libero_object", 2), ("libero_spatial", 0), ("libero_goal", 8)]
 INIT_STATES = (0, 1)

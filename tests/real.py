@@ -32,7 +32,7 @@ protocol_changes: {max_steps: {libero_object: 130}}
 POISON = "raise SystemExit('torch was imported')"
 SERVER = """
 import sys
-from wambench.sweep.cluster import LocalRay, ray
+from wambench.sweeping.cluster import LocalRay, ray
 cluster = LocalRay(2)
 print(ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()

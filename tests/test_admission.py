@@ -22,7 +22,7 @@ from tests.running import COMMAND, episodes_csv
 from wambench import plugins
 from wambench.errors import UserError
 from wambench.store import Store
-from wambench.sweep.machine import ray_folder
+from wambench.sweeping.machine import ray_folder
 
 POLICIES = """
 import os, time

@@ -24,12 +24,12 @@ from tests.test_report import good_passport, undrawn  # noqa: F401  (a fixture)
 from wambench.cells import StoredCell
 from wambench.stopping import Rounds, StoppingRule
 from wambench.store import Store, outcomes_frame
-from wambench.sweep.agenda import Agenda
-from wambench.sweep.loop import Loop
-from wambench.sweep.options import SweepOptions
-from wambench.sweep.pool import Event, Pool, Slot
-from wambench.sweep.progress import Reporter
-from wambench.sweep.worker import Finished
+from wambench.sweeping.agenda import Agenda
+from wambench.sweeping.loop import Loop
+from wambench.sweeping.options import SweepOptions
+from wambench.sweeping.pool import Event, Pool, Slot
+from wambench.sweeping.progress import Reporter
+from wambench.sweeping.worker import Finished
 
 POLICIES, TASKS, STATES = 4, 5, 1000
 ENDINGS = 4  # success, failure, policy error, missing

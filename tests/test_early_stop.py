@@ -27,7 +27,7 @@ from wambench.cells import Cell
 from wambench.errors import UserError
 from wambench.stopping import Rounds, Stopping, StoppingRule
 from wambench.store import Store, StoredCell, lighten, merge_runs
-from wambench.sweep.agenda import Agenda, Until
+from wambench.sweeping.agenda import Agenda, Until
 
 TWINS = {
     "policies": ["expert", {"name": "expert", "label": "twin"}, "random"],
@@ -382,7 +382,7 @@ def test_a_rule_of_a_stranger_that_breaks_is_one_line(
     expected: tuple[str, ...],
 ) -> None:
     install("ours", {"ours.py": source}, {plugins.STOPPING: {"mine": "ours:rule"}})
-    monkeypatch.setattr("wambench.cli.sweep.RULE", "mine")
+    monkeypatch.setattr("wambench.sweeping.until.RULE", "mine")
     (work / "s.yaml").write_text(yaml.safe_dump(TWINS))
     refused("sweep", "s.yaml", "--out", "run", *PAIR.split(), expected=("'mine'", *expected))
 

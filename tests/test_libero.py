@@ -164,7 +164,7 @@ GROWTH = """
 import json, sys
 import numpy as np
 from wambench import plugins
-from wambench.sweep.worker import rss_mb
+from wambench.sweeping.worker import rss_mb
 suite = plugins.make_suite("libero_spatial")
 sim = suite.open(suite.tasks()[0], "exact")
 generator = np.random.default_rng(0)

@@ -13,11 +13,11 @@ from wambench import sweepfile
 from wambench.cells import Cell
 from wambench.errors import UserError
 from wambench.suite import Suite
-from wambench.sweep import machine
-from wambench.sweep.estimating import Estimator
-from wambench.sweep.machine import RESERVE_MB, Node
-from wambench.sweep.schedule import Schedule
-from wambench.sweep.sizing import size
+from wambench.sweeping import machine
+from wambench.sweeping.estimating import Estimator
+from wambench.sweeping.machine import RESERVE_MB, Node
+from wambench.sweeping.schedule import Schedule
+from wambench.sweeping.sizing import size
 
 READY = {make_cell().policy}
 A, B, C = (("toy", task) for task in range(3))

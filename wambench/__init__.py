@@ -1,7 +1,11 @@
 """The engine of wambench: policy contract, protocols, episodes, sweeps and the store.
 
-Everything a plug-in author needs is importable from here; modules below may move.
+Everything that authors of plug-ins and callers from Python need is importable from here; modules
+below may move. What only callers need is loaded when it is first named.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from wambench.contract import (
     ActionSpec,
@@ -17,10 +21,14 @@ from wambench.inference import Inference, Program, Step, Variant
 from wambench.policy import Policy
 from wambench.suite import Check, Factors, InitState, Simulator, Suite, Task
 
+if TYPE_CHECKING:
+    from wambench.api import Evaluation, Run, evaluate, sweep, verdict
+
 __all__ = [
     "ActionSpec",
     "Check",
     "EpisodeStart",
+    "Evaluation",
     "Factors",
     "Inference",
     "InfrastructureFailure",
@@ -31,6 +39,7 @@ __all__ = [
     "PolicySpec",
     "Program",
     "ProprioField",
+    "Run",
     "Simulator",
     "Step",
     "Suite",
@@ -38,4 +47,18 @@ __all__ = [
     "Task",
     "UserError",
     "Variant",
+    "evaluate",
+    "sweep",
+    "verdict",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What stands in ``__all__`` and is not here yet."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("wambench.api"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,7 +12,7 @@ from importlib import metadata
 from wambench import plugins
 from wambench.errors import UserError
 from wambench.suite import Check
-from wambench.sweep.machine import RESERVE_MB, available_mb, cores, ray_folder
+from wambench.sweeping.machine import RESERVE_MB, available_mb, cores, ray_folder
 
 PACKAGES = ("numpy", "ray", "pandas", "pyarrow", "pydantic", "matplotlib")
 
@@ -91,7 +91,7 @@ def _ray() -> Check:
     """Start Ray with two workers and let both answer."""
     remedy = "pip install --force-reinstall -c constraints.txt ray"
     try:
-        from wambench.sweep.cluster import LocalRay, ray
+        from wambench.sweeping.cluster import LocalRay, ray
     except ImportError as error:
         return Check("Ray", False, str(error), remedy)
     local = None

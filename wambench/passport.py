@@ -69,14 +69,7 @@ def make_passport(
     The fingerprint is keyed ``suite:…``, ``pixels:…``, ``policy:…`` and ``arithmetic:…``, the last
     for the policies (labels) of which it is known.
     """
-    fingerprint: dict[str, Mapping[str, Any]] = {"engine": {"episode_version": EPISODE_VERSION}}
-    for suite in suites:
-        states = digest_of([[task.name, task.init_states_hash] for task in suite.tasks()])
-        fingerprint[f"suite:{suite.spec.name}"] = {
-            "version": suite.spec.version,
-            "init_states": states,
-            **suite.fingerprint(),
-        }
+    fingerprint = dict(known_of(suites))
     for probe in probes:
         fingerprint[f"pixels:{probe.suite}"] = {"frames": probe.frames_hash}
     for choice in choices:
@@ -109,6 +102,19 @@ def make_passport(
         },
     }
     return Passport(protocol=protocol.model_dump(mode="json"), fingerprint=fingerprint, info=info)
+
+
+def known_of(suites: Sequence[Suite]) -> Mapping[str, Mapping[str, Any]]:
+    """The part of a fingerprint that is known before anything is opened: engine and suites."""
+    found: dict[str, Mapping[str, Any]] = {"engine": {"episode_version": EPISODE_VERSION}}
+    for suite in suites:
+        states = digest_of([[task.name, task.init_states_hash] for task in suite.tasks()])
+        found[f"suite:{suite.spec.name}"] = {
+            "version": suite.spec.version,
+            "init_states": states,
+            **suite.fingerprint(),
+        }
+    return found
 
 
 def differences(ours: Passport, theirs: Passport) -> list[str]:

@@ -1,4 +1,4 @@
-"""Find policies, suites, commands, rules by entry point; imported only when asked for."""
+"""Find policies, suites, commands and rules by entry point; imported only when asked for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ POLICIES = "wambench.policies"
 SUITES = "wambench.suites"
 COMMANDS = "wambench.commands"
 AUDITS = "wambench.audits"  # commands under ``wambench audit``
+FUNCTIONS = "wambench.functions"  # that wambench offers from Python, and another package has
 STOPPING = "wambench.stopping"  # rules that end a sweep early
 
 

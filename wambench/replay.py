@@ -15,10 +15,10 @@ from wambench.errors import UserError
 from wambench.passport import differences
 from wambench.protocols import Protocol
 from wambench.store import Store, StoredCell
-from wambench.sweep.driver import run_sweep
-from wambench.sweep.options import SweepOptions
-from wambench.sweep.progress import Reporter
 from wambench.sweepfile import Plan
+from wambench.sweeping.driver import run_sweep
+from wambench.sweeping.options import SweepOptions
+from wambench.sweeping.progress import Reporter
 from wambench.trace import Trace
 
 

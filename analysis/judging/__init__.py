@@ -1,5 +1,6 @@
-"""``wambench verdict``: which of two policies is better, from anyone's results."""
+"""Which of two policies is better, from anyone's results: ``wambench verdict``."""
 
+from analysis.judging.asking import judged
 from analysis.judging.command import command
 
-__all__ = ["command"]
+__all__ = ["command", "judged"]

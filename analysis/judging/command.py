@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from analysis.judging.judge import Judgement, judge
+from analysis.judging.asking import judged
+from analysis.judging.judge import Judgement
 from analysis.judging.junit import write_junit
-from analysis.statistics import CONFIDENCE, MARGIN, Trend, rate_interval, trend
+from analysis.statistics import MARGIN
 from wambench.cli.output import Json, print_json, print_table
-from wambench.errors import UserError, did_you_mean
-from wambench.foreign import Source, column_map, read
+from wambench.foreign import column_map
 
 FailOn = Literal["worse", "not-better"]
 
@@ -49,58 +46,22 @@ def command(
 
     Example: wambench verdict 492/500 488/500
     """
-    if not 0 < margin < 1:
-        raise UserError(f"--margin {margin:g} is not between 0 and 1; 0.05 is 5 points")
-    sources = _chosen(_read(results, column_map(columns), episodes), policy or ())
-    judgements = judge(sources, margin)
-    failed = [one for one in judgements if one.first == sources[0].label and _fails(one, fail_on)]
+    answer = judged(
+        results, policies=policy or (), columns=column_map(columns), episodes=episodes,
+        margin=margin, is_series=is_series,
+    )  # fmt: skip
+    first = answer.sources[0].label
+    failed = [one for one in answer.judgements if one.first == first and _fails(one, fail_on)]
     if junit is not None:
-        write_junit(junit, judgements, failed)
-    counts = [source.successes for source in sources], [source.episodes for source in sources]
-    found = trend(*counts) if is_series else None
+        write_junit(junit, answer.judgements, failed)
     if json:
-        print_json(
-            {
-                "sources": [_counts(source) for source in sources],
-                "verdicts": [asdict(one) | {"text": one.text} for one in judgements],
-                "trend": None if found is None else asdict(found),
-            }
-        )
+        print_json(answer.to_dict())
     else:
-        _print(sources, judgements)
-        if found is not None:
-            print(_trend(found))
+        for rows in answer.tables():
+            print_table(rows, list(rows[0]))
+        if answer.trend is not None:
+            print(answer.trend_text())
     raise typer.Exit(int(bool(failed)))
-
-
-def _read(
-    results: Sequence[str], columns: Mapping[str, str], episodes: int | None
-) -> Sequence[Source]:
-    """Sources of all that was named, each with a label of its own."""
-    found = [(given, source) for given in results for source in read(given, columns, episodes)]
-    often = Counter(source.label for _, source in found)
-    used: Counter[str] = Counter()
-    named = []
-    for given, source in found:
-        is_plain = often[source.label] == 1 or source.label == given
-        label = source.label if is_plain else f"{given}:{source.label}"
-        used[label] += 1
-        if used[label] > 1:
-            label = f"{label} ({used[label]})"
-        named.append(replace(source, label=label))
-    return named
-
-
-def _chosen(sources: Sequence[Source], policies: Sequence[str]) -> Sequence[Source]:
-    labels = [source.label for source in sources]
-    for name in policies:
-        if name not in labels:
-            raise UserError(f"--policy {name!r} is in none of them; {did_you_mean(name, labels)}")
-    by_label = dict(zip(labels, sources, strict=True))
-    found = [by_label[name] for name in policies or labels]
-    if len(found) < 2:
-        raise UserError(f"a verdict needs two results, and {len(found)} was named; name another")
-    return found
 
 
 def _fails(one: Judgement, fail_on: FailOn | None) -> bool:
@@ -109,57 +70,3 @@ def _fails(one: Judgement, fail_on: FailOn | None) -> bool:
         return False
     kind = None if one.verdict is None else one.verdict.kind
     return kind in (None, "worse") if fail_on == "worse" else kind != "better"
-
-
-def _counts(source: Source) -> dict[str, Any]:
-    low, high = rate_interval(source.successes, source.episodes)
-    return {
-        "label": source.label,
-        "successes": source.successes,
-        "episodes": source.episodes,
-        "interval": [low, high],
-    }
-
-
-def _print(sources: Sequence[Source], judgements: Sequence[Judgement]) -> None:
-    rows = []
-    for source in sources:
-        low, high = rate_interval(source.successes, source.episodes)
-        rate = 100 * source.successes / source.episodes
-        rows.append(
-            {
-                "result": source.label,
-                "success": f"{source.successes}/{source.episodes}",
-                "per cent": f"{rate:.1f} ({100 * low:.1f} to {100 * high:.1f})",
-            }
-        )
-    print_table(rows, list(rows[0]))
-    print_table(
-        [
-            {
-                "first": one.first,
-                "second": one.second,
-                "difference in points": _points(one),
-                "p": "-" if one.p_value is None else f"{one.p_value:.3g}",
-                "the first is": one.text,
-                "basis": one.basis,
-            }
-            for one in judgements
-        ],
-        ["first", "second", "difference in points", "p", "the first is", "basis"],
-    )
-
-
-def _points(one: Judgement) -> str:
-    if one.difference is None or one.interval is None:
-        return "-"
-    low, high = (100 * end for end in one.interval)
-    return f"{100 * one.difference:+.1f} ({low:+.1f} to {high:+.1f})"
-
-
-def _trend(found: Trend) -> str:
-    if found.p_value > 1 - CONFIDENCE:
-        said = "no trend is shown"
-    else:
-        said = "success rises" if found.z > 0 else "success falls"
-    return f"in the order given: {said} (z {found.z:+.2f}, p {found.p_value:.3g})"

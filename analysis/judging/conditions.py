@@ -24,7 +24,7 @@ def ignorance(first: Source, second: Source) -> str:
         return UNKNOWN
     shared = _parts(first.passport) & _parts(second.passport)
     if ENGINE in shared:
-        return ""
+        return "" if first.probed and second.probed else "pixels not compared"
     return f"conditions known in part ({', '.join(sorted(shared))})" if shared else UNKNOWN
 
 

@@ -47,6 +47,12 @@ class Judgement:
         """The verdict in words."""
         return "not comparable" if self.verdict is None else self.verdict.text
 
+    @property
+    def winner(self) -> str | None:
+        """Label of the better one; None where neither is shown to be."""
+        kind = None if self.verdict is None else self.verdict.kind
+        return self.first if kind == "better" else self.second if kind == "worse" else None
+
 
 def judge(sources: Sequence[Source], margin: float) -> Sequence[Judgement]:
     """Judge every two sources, all verdicts together (Holm)."""

@@ -13,7 +13,7 @@ from analysis.planning.questions import TASKS, Design, Question, check, designs
 from analysis.planning.runs import Pace, Run, hours, read
 from analysis.statistics import CONFIDENCE, POWER, SWEEPS
 from wambench.cli.output import Json, print_json, print_table
-from wambench.sweep.machine import cores
+from wambench.sweeping.machine import cores
 
 
 def command(

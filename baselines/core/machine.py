@@ -7,7 +7,7 @@ import platform
 import sys
 from pathlib import Path
 
-from wambench.sweep.machine import total_mb
+from wambench.sweeping.machine import total_mb
 
 NVIDIA = Path("/proc/driver/nvidia/gpus")
 CPU = Path("/proc/cpuinfo")

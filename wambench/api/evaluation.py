@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wambench import plugins
+from wambench.api.arguments import plain
 from wambench.api.playing import Job, play
 from wambench.cells import Cell, digest_of
 from wambench.episode import EpisodeRecord, Setting
-from wambench.errors import UserError
+from wambench.passport import Passport, known_of
 from wambench.policy import Policy
 from wambench.protocols import protocol as named_protocol
-from wambench.sweepfile import SweepFile
+from wambench.sweepfile import parse
 from wambench.sweepfile.choosing import choose
 from wambench.sweepfile.planning import check_contract, check_rules
 
@@ -27,9 +28,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Episodes of one policy, in the order in which they were asked for."""
+    """Episodes of one policy, in the order in which they were asked for.
+
+    ``passport``: the conditions, but for what only a sweep looks at, such as pixels.
+    """
 
     records: Sequence[EpisodeRecord]
+    passport: Passport
 
     @property
     def successes(self) -> int:
@@ -70,6 +75,7 @@ def evaluate(
     seeds: int | Sequence[int] | None = None,
     protocol: str = "wambench-1",
     protocol_changes: Mapping[str, Any] | None = None,
+    label: str | None = None,
     on_episode: Callable[[EpisodeRecord], None] = lambda record: None,
 ) -> Evaluation:
     """Run a policy on cells of a suite, one after the other.
@@ -84,22 +90,20 @@ def evaluate(
         seeds: the same.
         protocol: name of a preset.
         protocol_changes: fields of it that are to be others.
+        label: what tables call the policy; None: the name of its class.
         on_episode: called after each.
 
     Raises:
         UserError: what a sweep file would be refused for; a suite that cannot be opened here.
         InfrastructureFailure: the simulator's process died or raised.
     """
-    asked = {"policies": ["policy"], "suites": {suite: {"tasks": _plain(tasks)}}}
+    asked = {"policies": ["policy"], "suites": {suite: {"tasks": plain(tasks)}}}
     given = {"init_states": init_states, "seeds": seeds}
-    asked |= {name: _plain(value) for name, value in given.items() if value is not None}
-    try:
-        sweep = SweepFile.model_validate(asked)
-    except ValueError as error:
-        raise UserError(f"evaluate: {' '.join(str(error).split())}") from None
+    asked |= {name: plain(value) for name, value in given.items() if value is not None}
+    sweep = parse(asked, "evaluate")
     rules = named_protocol(protocol, protocol_changes)
     offered = plugins.make_suite(suite)
-    label = type(policy).__name__
+    label = label or type(policy).__name__
     check_rules(offered.spec, rules)
     check_contract(label, policy.spec, offered.spec, rules)
     places, _ = choose(sweep, {suite: offered}, rules)
@@ -116,8 +120,7 @@ def evaluate(
     for record in play(policy, jobs):
         on_episode(record)
         records.append(record)
-    return Evaluation(records)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, range | tuple) else value
+    conditions = Passport(
+        protocol=rules.model_dump(mode="json"), fingerprint=known_of([offered]), info={}
+    )
+    return Evaluation(records, conditions)

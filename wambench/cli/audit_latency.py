@@ -200,7 +200,7 @@ def _hosts(in_process: bool) -> Iterator[Callable[..., Any]]:
     if in_process:
         yield LocalHost
         return
-    from wambench.sweep.cluster import LocalRay, kept_off_stdout
+    from wambench.sweeping.cluster import LocalRay, kept_off_stdout
 
     with kept_off_stdout():
         ray = LocalRay(1)

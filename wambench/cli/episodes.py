@@ -13,7 +13,7 @@ from wambench.cli.runs import RunFolder
 from wambench.cli.selecting import InitState, Policy, Seed, SuiteName, TaskNumber, Wanted
 from wambench.errors import UserError
 from wambench.store import Store
-from wambench.sweep.progress import Reporter
+from wambench.sweeping.progress import Reporter
 
 
 def replay(

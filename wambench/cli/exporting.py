@@ -26,7 +26,7 @@ from wambench.store import (
     timings_frame,
     unwritable,
 )
-from wambench.sweep.progress import LOG_EVERY_SECONDS
+from wambench.sweeping.progress import LOG_EVERY_SECONDS
 
 if TYPE_CHECKING:
     from wambench.lerobot.folder import Exported

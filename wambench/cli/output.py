@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shlex
 import sys
@@ -12,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+WIDTH = 200  # of what no terminal shows
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -24,13 +26,25 @@ def print_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> No
     """Print rows; a terminal gets its width used, a pipe gets whole lines."""
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.width = 200
+        console.width = WIDTH
+    console.print(_table(rows, columns), markup=False)
+
+
+def table_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """What a pipe gets, without blanks at the ends of lines."""
+    console = Console(highlight=False, width=WIDTH, file=io.StringIO())
+    with console.capture() as printed:
+        console.print(_table(rows, columns), markup=False)
+    return "\n".join(line.rstrip() for line in printed.get().splitlines())
+
+
+def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(str(row[column]) for column in columns))
-    console.print(table, markup=False)
+    return table
 
 
 def command_line() -> str:

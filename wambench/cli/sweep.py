@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from wambench import plugins, sweepfile
-from wambench.cells import Cell
+from wambench import sweepfile
 from wambench.cli.output import Json, command_line, print_json, print_table
-from wambench.errors import UserError, did_you_mean
-from wambench.store import STORE_NAME, Count, Store, counts, paces
-from wambench.sweep.agenda import Agenda, Until
-from wambench.sweep.estimating import Estimator
-from wambench.sweep.machine import available_mb, this_machine
-from wambench.sweep.options import SweepOptions
-from wambench.sweep.progress import Reporter
-from wambench.sweep.sizing import Sizing, size
-
-RULE = "decided"
-ALL = "all"
+from wambench.sweeping.ended import Ended
+from wambench.sweeping.estimating import Estimator
+from wambench.sweeping.machine import available_mb
+from wambench.sweeping.options import SweepOptions
+from wambench.sweeping.progress import Reporter
+from wambench.sweeping.request import Request, requested
+from wambench.sweeping.until import ALL
 
 
 def sweep(
@@ -80,28 +73,6 @@ def sweep(
 
     Example: wambench sweep sweeps/quick.yaml --out runs/quick
     """
-    plan = sweepfile.plan(sweepfile.read(file))
-    cells = sweepfile.shard(plan.cells, shard) if shard else plan.cells
-    for name, given in (("--shard", shard), ("--limit", limit)):
-        if until_decided and given is not None:
-            raise UserError(
-                f"{name} {given} and --until-decided do not go together, which needs whole rounds "
-                "of one sweep; leave one of them out"
-            )
-    until = _until(plan, until_decided or (), effect, look_every)
-    for name, allowed in (("--memory-gb", memory_gb), ("--gpus", gpus)):
-        if ray_address is not None and allowed is not None:
-            raise UserError(
-                f"{name} {allowed} is for this machine; leave it out with --ray-address"
-            )
-    sizing = functools.partial(_sizing, plan, workers, ray_address, memory_gb, gpus)
-    if dry_run:
-        _dry_run(plan, cells, out, sizing, json, until)
-        return
-    if ray_address is None:
-        sizing(_waiting(plan, cells, out, until)[0])  # refuse before a run is made
-    from wambench.sweep.driver import run_sweep  # imports Ray: a second
-
     options = SweepOptions(
         workers=workers,
         ray_address=ray_address,
@@ -113,133 +84,46 @@ def sweep(
         max_batch=max_batch,
         allow_mismatch=tuple(allow_mismatch or ()),
     )
-    reporter = Reporter(quiet=json)
-    with Store.write(out, command_line()) as store:
-        if limit is not None:
-            known = store.known()
-            cells = [cell for cell in cells if cell.key not in known][:limit]
-        for line in plan.notes:
-            reporter.note(line)
-        try:
-            with reporter:
-                result = run_sweep(plan, cells, store, options, reporter, until)
-        except KeyboardInterrupt:
-            done = store.episodes()
-            reporter.note(f"stopped: {done} cells are stored; the same command goes on from there")
-            raise
-        rates = _rates(counts(store))
-    share = result.spared / len(cells)
-    if json:
-        left = {label: one.model_dump() for label, one in result.left.items()}
-        summary = asdict(replace(result, left={})) | {"left": left, "spared_share": share}
-        print_json(summary | {"out": str(out), "success": rates})
-    else:
-        print_table(rates, ["policy", "suite", "success", "episodes", "policy_errors", "missing"])
-        for label, one in result.left.items():
-            print(f"{label}: {one.rounds} rounds: {one.why}")
-        if result.left:
-            print(f"{result.spared} of {len(cells)} episodes ({100 * share:.0f} %) were spared")
-        print(f"stored in {out}; next: wambench report {out}")
-    if result.lost:
-        raise UserError(
-            f"{result.lost} cells failed by infrastructure {attempts} times each and are missing; "
-            f"the same command tries them again, wambench runs show {out} says why"
-        )
-    if broken := [row for row in rates if row["episodes"] == row["policy_errors"] > 0]:
-        first = broken[0]
-        raise UserError(
-            f"policy {first['policy']!r} broke its contract in all {first['episodes']} episodes on "
-            f"{first['suite']}"
-            + (f", and so in {len(broken) - 1} other rows above" if len(broken) > 1 else "")
-            + f"; wambench runs show {out} says how; mend the policy, which gives it new cells"
-        )
-
-
-def _until(
-    plan: sweepfile.Plan, pairs: Sequence[str], effect: float | None, look_every: int | None
-) -> Until | None:
-    """The rule that the options ask for."""
-    if not pairs:
-        for name, given in (("--effect", effect), ("--look-every", look_every)):
-            if given is not None:
-                raise UserError(f"{name} {given} is of no use without --until-decided; add that")
-        return None
-    options: dict[str, Any] = {} if effect is None else {"effect": effect}
-    if ALL not in pairs:
-        options["pairs"] = [_pair(text, list(plan.choices)) for text in pairs]
-    rule = plugins.make_rule(RULE, list(plan.choices), options)
-    return Until(RULE, rule, look_every or 1)
-
-
-def _pair(text: str, labels: Sequence[str]) -> tuple[str, str]:
-    """Split "A,B" into two labels, which may hold commas themselves."""
-    parts = text.split(",")
-    for place in range(1, len(parts)):
-        first, second = (",".join(half).strip() for half in (parts[:place], parts[place:]))
-        if first in labels and second in labels:
-            return first, second
-    if len(parts) != 2:
-        raise UserError(
-            f"--until-decided {text!r} is not two policies with a comma; write "
-            f"{labels[0]},{labels[-1]} or {ALL}"
-        )
-    unknown = next(part.strip() for part in parts if part.strip() not in labels)
-    raise UserError(
-        f"--until-decided {text!r}: no policy {unknown!r} in this sweep; "
-        f"{did_you_mean(unknown, labels)}"
+    request = requested(
+        sweepfile.read(file),
+        out,
+        options,
+        shard=shard,
+        limit=limit,
+        pairs=until_decided or (),
+        effect=effect,
+        look_every=look_every,
     )
+    if dry_run:
+        _dry_run(request, json)
+        return
+    ended = request.run(Reporter(quiet=json), command_line())
+    _print(ended, json)
+    ended.check()
 
 
-def _sizing(
-    plan: sweepfile.Plan,
-    workers: int | None,
-    ray_address: str | None,
-    memory_gb: float | None,
-    gpus: int | None,
-    waiting: Sequence[Cell],
-) -> Sizing | None:
-    """What these cells will take here or on the cluster; None: there is nothing to run."""
-    asked = {cell.policy for cell in waiting}
-    if not asked:
-        return None
-    nodes = [this_machine(memory_gb, gpus)]
-    if ray_address is not None:
-        from wambench.sweep.cluster import Cluster
-
-        cluster = Cluster(ray_address)
-        try:
-            nodes = cluster.nodes()
-        finally:
-            cluster.stop()
-    return size(plan, workers, nodes, [label for label in plan.choices if label in asked])
+def _print(ended: Ended, as_json: bool) -> None:
+    result = ended.result
+    if as_json:
+        left = {label: one.model_dump() for label, one in result.left.items()}
+        summary = asdict(replace(result, left={})) | {"left": left}
+        summary |= {"spared_share": ended.spared_share, "out": str(ended.out)}
+        print_json(summary | {"success": ended.rates})
+        return
+    columns = ["policy", "suite", "success", "episodes", "policy_errors", "missing"]
+    print_table(ended.rates, columns)
+    for label, one in result.left.items():
+        print(f"{label}: {one.rounds} rounds: {one.why}")
+    if result.left:
+        share = 100 * ended.spared_share
+        print(f"{result.spared} of {ended.cells} episodes ({share:.0f} %) were spared")
+    print(f"stored in {ended.out}; next: wambench report {ended.out}")
 
 
-def _waiting(
-    plan: sweepfile.Plan, cells: Sequence[Cell], out: Path, until: Until | None
-) -> tuple[list[Cell], set[str], Mapping[tuple[str, str], tuple[float, int]]]:
-    """Cells still to run, keys that are known, and how long episodes took (see ``paces``)."""
-    known: set[str] = set()
-    left: set[str] = set()
-    spent: Mapping[tuple[str, str], tuple[float, int]] = {}
-    if (out / STORE_NAME).exists():
-        with Store.read(out) as store:
-            known, spent = store.known(), paces(store)
-            if until is not None:
-                left = set(Agenda(plan, cells, store, until).left_before)
-    waiting = [cell for cell in cells if cell.key not in known and cell.policy not in left]
-    return waiting, known, spent
-
-
-def _dry_run(
-    plan: sweepfile.Plan,
-    cells: Sequence[Cell],
-    out: Path,
-    sizing: Callable[[Sequence[Cell]], Sizing | None],
-    as_json: bool,
-    until: Until | None,
-) -> None:
-    waiting, known, spent = _waiting(plan, cells, out, until)
-    size = sizing(waiting)
+def _dry_run(request: Request, as_json: bool) -> None:
+    plan = request.plan
+    waiting, known, spent = request.waiting()
+    size = request.sizing(waiting)
     seconds = Estimator(plan, spent).wall_seconds(
         Counter(cell.kind for cell in waiting), size.workers if size else 1
     )
@@ -248,8 +132,8 @@ def _dry_run(
         for (policy, suite), count in Counter((c.policy, c.suite) for c in waiting).items()
     ]
     summary = {
-        "cells": len(cells),
-        "known": sum(cell.key in known for cell in cells),
+        "cells": len(request.cells),
+        "known": sum(cell.key in known for cell in request.cells),
         "to_run": len(waiting),
         "estimated_hours": round(seconds / 3600, 3),
         "workers": size.workers if size else 0,
@@ -267,7 +151,7 @@ def _dry_run(
     print_table(rows, ["policy", "suite", "cells"])
     if size:
         print_table(needs, ["what", "processes", "memory_mb", "gpus", "turn"])
-    most = "at most " if until is not None else ""
+    most = "at most " if request.until is not None else ""
     print(
         f"{most}{summary['to_run']} cells to run ({summary['known']} known), about "
         f"{seconds / 60:.1f} minutes with {summary['workers']} workers, "
@@ -275,25 +159,3 @@ def _dry_run(
     )
     if size:
         print(size.available())
-
-
-def _rates(cells: Sequence[Count]) -> list[dict[str, Any]]:
-    """Success by policy and suite; policy errors count as not successful, missing cells do not."""
-    ended: dict[tuple[str, str], Counter[str]] = {}
-    for count in cells:
-        found = ended.setdefault((count.policy, count.suite), Counter())
-        found[count.outcome or "missing"] += count.cells
-    rows = []
-    for (policy, suite), found in ended.items():
-        episodes = found.total() - found["missing"]
-        rows.append(
-            {
-                "policy": policy,
-                "suite": suite,
-                "success": f"{found['success']}/{episodes}",
-                "episodes": episodes,
-                "policy_errors": found["policy_error"],
-                "missing": found["missing"],
-            }
-        )
-    return rows

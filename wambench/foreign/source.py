@@ -21,6 +21,7 @@ class Source:
         lost: place -> the infrastructure failure that ended the episode; none of ``cells``.
         tasks: suite and number of a task -> its name, where that is no number.
         passport: what is known of the conditions; None: nothing.
+        probed: whether that holds what a sweep finds when it opens a simulator, such as pixels.
     """
 
     label: str
@@ -31,6 +32,7 @@ class Source:
     lost: Mapping[Place, str] = field(default_factory=dict)
     tasks: Mapping[tuple[str, int], str] = field(default_factory=dict)
     passport: Passport | None = None
+    probed: bool = True
 
     @classmethod
     def of_names(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wambench.errors import UserError, did_you_mean
 from wambench.foreign.places import UNNAMED, Named
+from wambench.foreign.runs import is_own, of_episodes
 from wambench.foreign.source import Source
 
 if TYPE_CHECKING:
@@ -26,33 +27,54 @@ def column_map(pairs: str) -> Mapping[str, str]:
         role, sign, column = pair.partition("=")
         if not sign or not column:
             raise UserError(f"--columns {pair!r}: write ROLE=COLUMN, such as success=ok")
-        if role not in ROLES:
-            raise UserError(f"--columns: unknown role {role!r}; {did_you_mean(role, ROLES)}")
         if role in found:
             raise UserError(f"--columns names {role} twice; leave one out")
         found[role] = column
+    check_roles(found)
     return found
 
 
-def read_table(path: Path, columns: Mapping[str, str]) -> Sequence[Source]:
-    """A source per policy, in order; ``columns``: role -> column, where that is not called so.
+def check_roles(columns: Mapping[str, str]) -> None:
+    """Raise UserError for a role that there is not."""
+    for role in columns:
+        if role not in ROLES:
+            raise UserError(f"--columns: unknown role {role!r}; {did_you_mean(role, ROLES)}")
 
-    Without a column of episodes only the counts are known.
+
+def read_table(path: Path, columns: Mapping[str, str]) -> Sequence[Source]:
+    """Sources of a file; see :func:`of_table`."""
+    return of_table(_frame(path), repr(str(path)), path.stem, columns)
+
+
+def of_table(
+    frame: pd.DataFrame, what: str, label: str, columns: Mapping[str, str]
+) -> Sequence[Source]:
+    """A source per policy, in order. Without a column of episodes only the counts are known.
+
+    A table of wambench's own is known by its columns, unless ``columns`` say otherwise.
+
+    Args:
+        frame: a row per episode.
+        what: names it in messages.
+        label: of the policy, where no column names it.
+        columns: role -> column, where that is not called so.
+
     """
-    frame = _frame(path)
+    if not columns and is_own(frame):
+        return of_episodes(frame, what)
     names = {role: columns.get(role, role) for role in ROLES}
     for role in (*columns, "success"):
         if names[role] not in frame:
             raise UserError(
-                f"{str(path)!r} has no column {names[role]!r} for {role}; name it: --columns "
+                f"{what} has no column {names[role]!r} for {role}; name it: --columns "
                 f"{role}=COLUMN; {did_you_mean(names[role], map(str, frame.columns))}"
             )
     if frame.empty:
-        raise UserError(f"{str(path)!r} holds no episode")
+        raise UserError(f"{what} holds no episode")
     own = {role: frame[name].astype(str) for role, name in names.items() if name in frame}
     blank = [UNNAMED] * len(frame)
-    labels = list(own.get("policy", [path.stem] * len(frame)))
-    won = [_success(path, number, text) for number, text in enumerate(own["success"], 1)]
+    labels = list(own.get("policy", [label] * len(frame)))
+    won = [_success(what, number, text) for number, text in enumerate(own["success"], 1)]
     if "episode" not in own:
         sums = Counter(label for label, success in zip(labels, won, strict=True) if success)
         return [Source(label, sums[label], count) for label, count in Counter(labels).items()]
@@ -61,7 +83,7 @@ def read_table(path: Path, columns: Mapping[str, str]) -> Sequence[Source]:
     for number, (label, place, success) in enumerate(zip(labels, places, won, strict=True), 1):
         if place in found[label]:
             raise UserError(
-                f"{str(path)!r}, episode {number}: {label} has episode {place[2]!r} of task "
+                f"{what}, episode {number}: {label} has episode {place[2]!r} of task "
                 f"{place[1]!r} twice; name the columns that tell them apart with --columns"
             )
         found[label][place] = success
@@ -82,11 +104,9 @@ def _frame(path: Path) -> pd.DataFrame:
         raise UserError(f"{str(path)!r} cannot be read ({text}); write it again") from None
 
 
-def _success(path: Path, line: int, text: str) -> bool:
+def _success(what: str, line: int, text: str) -> bool:
     if text.lower() in TRUE:
         return True
     if text.lower() in FALSE:
         return False
-    raise UserError(
-        f"{str(path)!r}, episode {line}: success is {text!r}; write true or false, or 1 or 0"
-    )
+    raise UserError(f"{what}, episode {line}: success is {text!r}; write true or false, or 1 or 0")

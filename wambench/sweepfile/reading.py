@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,25 @@ def read(path: Path) -> SweepFile:
     try:
         return SweepFile.model_validate(data)
     except ValidationError as error:
-        location, problem = complaint(error)
-        location = tuple(part for part in location if not str(part).startswith("("))
-        if problem == "unknown field":
-            problem += f"; {did_you_mean(str(location[-1]), _fields(location))}"
-        name = ".".join(map(str, location))
-        raise UserError(f"{path}:{_line(tree, location)}: {name}: {problem}") from None
+        location, said = _complaint(error)
+        raise UserError(f"{path}:{_line(tree, location)}: {said}") from None
+
+
+def parse(content: Mapping[str, Any], where: str) -> SweepFile:
+    """What a sweep file would hold; raises UserError, which begins with ``where``."""
+    try:
+        return SweepFile.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{where}: {_complaint(error)[1]}") from None
+
+
+def _complaint(error: ValidationError) -> tuple[Sequence[str | int], str]:
+    """Where the mistake is, and what to say of it."""
+    location, problem = complaint(error)
+    location = tuple(part for part in location if not str(part).startswith("("))
+    if problem == "unknown field":
+        problem += f"; {did_you_mean(str(location[-1]), _fields(location))}"
+    return location, f"{'.'.join(map(str, location))}: {problem}"
 
 
 def _fields(location: Sequence[str | int]) -> Iterable[str]:

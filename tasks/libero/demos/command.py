@@ -12,7 +12,7 @@ from tasks.libero.demos.jobs import Job, Look, plan
 from tasks.libero.suite import LiberoSuite
 from wambench.cli.output import Json, print_json
 from wambench.errors import UserError
-from wambench.sweep.machine import RESERVE_MB, available_mb, cores
+from wambench.sweeping.machine import RESERVE_MB, available_mb, cores
 
 
 def command(
@@ -109,7 +109,7 @@ def _convert(jobs: list[Job], workers: int, quiet: bool) -> dict[str, Any]:
     if not jobs:
         return {"written": 0, "lost": []}
     from tasks.libero.demos.conversion import Watch, convert  # imports Ray: a second
-    from wambench.sweep.cluster import RayDied, kept_off_stdout
+    from wambench.sweeping.cluster import RayDied, kept_off_stdout
 
     with Watch(sum(job.steps for job in jobs), quiet) as watch, kept_off_stdout():
         try:

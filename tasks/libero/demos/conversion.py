@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tasks.libero.demos.jobs import Job
 from tasks.libero.demos.worker import DemoWorker, Spent
-from wambench.sweep.cluster import LocalRay, ray
-from wambench.sweep.worker import first_line
+from wambench.sweeping.cluster import LocalRay, ray
+from wambench.sweeping.worker import first_line
 
 POLL_SECONDS = 1.0
 STALL_SECONDS = 600.0  # no call takes that long unless the simulator is wedged

@@ -145,7 +145,7 @@ class RayHost(Host):
         super().__init__(choice, rules)
         import ray
 
-        from wambench.sweep.worker import ray_options
+        from wambench.sweeping.worker import ray_options
 
         # All policies of an audit share the GPU, one computing at a time: none may reserve it.
         options = {**ray_options(0), "max_restarts": 0}
@@ -155,7 +155,7 @@ class RayHost(Host):
         """Call a method of the actor in its process."""
         import ray
 
-        from wambench.sweep.worker import first_line
+        from wambench.sweeping.worker import first_line
 
         try:
             return ray.get(getattr(self._actor, method).remote(*arguments))

@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from wambench.cells import Cell
 from wambench.errors import UserError
-from wambench.stopping import Left
 from wambench.store import Store
-from wambench.sweep.agenda import Agenda, Until
-from wambench.sweep.cluster import Cluster, LocalRay, RayDied, kept_off_stdout, ray
-from wambench.sweep.conditions import extended_passport
-from wambench.sweep.loop import Loop
-from wambench.sweep.machine import Node, this_machine
-from wambench.sweep.options import SweepOptions
-from wambench.sweep.progress import Reporter
-from wambench.sweep.worker import first_line
 from wambench.sweepfile import Plan
+from wambench.sweeping.agenda import Agenda, Until
+from wambench.sweeping.cluster import Cluster, LocalRay, RayDied, kept_off_stdout, ray
+from wambench.sweeping.conditions import extended_passport
+from wambench.sweeping.ended import SweepResult
+from wambench.sweeping.loop import Loop
+from wambench.sweeping.machine import Node, this_machine
+from wambench.sweeping.options import SweepOptions
+from wambench.sweeping.progress import Reporter
+from wambench.sweeping.worker import first_line
 
 RAY_RESTARTS = 3
-
-
-@dataclass(frozen=True)
-class SweepResult:
-    """What an invocation did.
-
-    Attributes:
-        done: episodes.
-        known_before: cells that were known already.
-        lost: cells that failed by infrastructure each time.
-        spared: cells that need not run because a rule has seen enough.
-        left: policies that it stopped.
-    """
-
-    done: int
-    known_before: int
-    lost: int
-    spared: int = 0
-    left: Mapping[str, Left] = field(default_factory=dict)
 
 
 def run_sweep(

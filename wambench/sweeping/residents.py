@@ -13,7 +13,7 @@ from typing import Any
 
 import ray
 
-from wambench.sweep.sizing import Load, Room
+from wambench.sweeping.sizing import Load, Room
 
 RESTART_SECONDS = 120.0  # within which Ray has noticed that a process was ended, on a busy machine
 

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +22,8 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 
 from wambench.errors import UserError
-from wambench.sweep.machine import Node, cluster_nodes, memory_pressure, ray_folder
-from wambench.sweep.worker import first_line
+from wambench.sweeping.machine import Node, cluster_nodes, memory_pressure, ray_folder
+from wambench.sweeping.worker import first_line
 
 OBJECT_STORE_BYTES = 200 * 2**20  # observations are the only large objects: 0.3 MB each
 VITAL = ("raylet", "gcs_server")
@@ -126,6 +127,11 @@ def kept_off_stdout() -> Iterator[None]:
 
 
 def _init(where: str, remedy: str, **options: object) -> None:
+    if ray.is_initialized():  # by whoever calls this as a library
+        raise UserError(
+            "this process is connected to a Ray already; call ray.shutdown() first, or sweep from "
+            "a process of its own"
+        )
     on_terminate = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)  # type: ignore[arg-type]
@@ -138,4 +144,5 @@ def _init(where: str, remedy: str, **options: object) -> None:
         raise UserError(f"cannot start Ray {where}: {first_line(error)}; {remedy}") from None
     finally:
         # Ray replaces the handler by one that prints a stack and exits on the spot.
-        signal.signal(signal.SIGTERM, on_terminate)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_terminate)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from time import monotonic
 
 from wambench.errors import UserError
-from wambench.sweep.machine import memory_pressure
+from wambench.sweeping.machine import memory_pressure
 
 SAY_SECONDS = 20.0  # then after twice as long each time
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from wambench.errors import UserError
 from wambench.policy import Policy
-from wambench.sweep.machine import RESERVE_MB, Node
 from wambench.sweepfile import Placing, Plan
+from wambench.sweeping.machine import RESERVE_MB, Node
 
 SCRIPTED_MB = 150  # measured: Ray's worker and numpy
 LEARNED_MB = 550  # measured: torch, diffusers and transformers beside them

@@ -11,9 +11,9 @@ import ray
 
 from wambench.cells import Cell
 from wambench.errors import InfrastructureFailure, PolicyProcessDead
-from wambench.sweep.residents import Replica
-from wambench.sweep.schedule import TaskName
-from wambench.sweep.worker import Progress, SimulatorWorker, first_line
+from wambench.sweeping.residents import Replica
+from wambench.sweeping.schedule import TaskName
+from wambench.sweeping.worker import Progress, SimulatorWorker, first_line
 
 POLL_SECONDS = 1.0
 OPENING_SECONDS = 600.0  # a scene compiles in 6 s, but not on a machine that is busy otherwise

@@ -15,21 +15,21 @@ from wambench.passport import SuiteProbe
 from wambench.policy_server import PolicyActor
 from wambench.store import Store, paces
 from wambench.suite import first_task
-from wambench.sweep.agenda import Agenda
-from wambench.sweep.cluster import Cluster, RayDied, ray
-from wambench.sweep.conditions import extended_passport, pixel_warnings
-from wambench.sweep.estimating import Estimator
-from wambench.sweep.machine import Node
-from wambench.sweep.options import SweepOptions
-from wambench.sweep.pool import POLL_SECONDS, Event, Pool, Slot
-from wambench.sweep.progress import Reporter
-from wambench.sweep.residents import Arrival, Residents
-from wambench.sweep.schedule import Schedule, TaskName
-from wambench.sweep.sizing import Sizing, size
-from wambench.sweep.trust import KIND, POLICY_KINDS, Trust
-from wambench.sweep.watch import Watch
-from wambench.sweep.worker import Finished, ray_options
 from wambench.sweepfile import Plan
+from wambench.sweeping.agenda import Agenda
+from wambench.sweeping.cluster import Cluster, RayDied, ray
+from wambench.sweeping.conditions import extended_passport, pixel_warnings
+from wambench.sweeping.estimating import Estimator
+from wambench.sweeping.machine import Node
+from wambench.sweeping.options import SweepOptions
+from wambench.sweeping.pool import POLL_SECONDS, Event, Pool, Slot
+from wambench.sweeping.progress import Reporter
+from wambench.sweeping.residents import Arrival, Residents
+from wambench.sweeping.schedule import Schedule, TaskName
+from wambench.sweeping.sizing import Sizing, size
+from wambench.sweeping.trust import KIND, POLICY_KINDS, Trust
+from wambench.sweeping.watch import Watch
+from wambench.sweeping.worker import Finished, ray_options
 
 NODES_SECONDS = 5.0  # from one count of a cluster's nodes to the next
 POLICY: Any = ray.remote(PolicyActor)
