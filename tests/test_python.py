@@ -298,6 +298,9 @@ def test_an_evaluation_is_paired_with_a_sweep_and_refused_where_conditions_diffe
     expert = plugins.make_policy("expert", {})
     expert.load()
     here = evaluate(expert, "toy", tasks=[0, 1], init_states=[0], label="here")
+    there, same_columns = run.episodes(), list(here.episodes().columns)
+    assert same_columns == [name for name in there.columns if name != "key"]
+    assert list(here.episodes().final_digest) == list(there.final_digest), "the same to the bit"
     (same,) = verdict(run, here).judgements
     assert same.rates == (1, 1) and same.basis == "paired on 2 of 2 cells; pixels not compared"
     other = evaluate(

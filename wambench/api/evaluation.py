@@ -47,7 +47,7 @@ class Evaluation:
         return self.successes / len(self.records)
 
     def episodes(self) -> pd.DataFrame:
-        """One row an episode, with the columns that ``wambench runs export`` gives."""
+        """One row an episode, with the columns of :meth:`wambench.Run.episodes` but for the key."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -62,6 +62,7 @@ class Evaluation:
                 "outcome": record.outcome,
                 "steps": record.steps,
                 "fault": record.fault,
+                "final_digest": f"{int(record.trace.digests[-1]):016x}",
             }
             for record in self.records
         )
