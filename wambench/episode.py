@@ -127,7 +127,7 @@ def run_episode(
                     answer = client.act(seen)
                 seconds = watch.last_s
                 chunk = checked_chunk(answer, suite.action, setting.policy.horizon)
-                pace.take(_gripper(chunk, setting), _charge(cell, setting, step, seconds))
+                pace.take(gripped(chunk, setting), _charge(cell, setting, step, seconds))
             on_step(step)
             action = pace.next()
             with watch("physics"):
@@ -242,10 +242,8 @@ def observe(
     rules, needs = setting.protocol, setting.policy
     images = {}
     if needs.cameras:
-        snapshot = simulator.snapshot()
         with watch("render"):
-            drawn = simulator.draw(snapshot, needs.cameras, rules.render_size)
-            drawn = simulator.sense(drawn, snapshot)
+            drawn = sensed(simulator, simulator.snapshot(), needs.cameras, rules)
         with watch("resize"):
             images = {name: fit_image(image, rules) for name, image in drawn.items()}
     with watch("observe"):
@@ -261,6 +259,14 @@ def observe(
         )
 
 
+def sensed(
+    simulator: Simulator, snapshot: NDArray[np.float64], cameras: Sequence[str], rules: Protocol
+) -> Mapping[str, NDArray[np.uint8]]:
+    """Upright frames of a snapshot as the sensors give them, before :func:`fit_image`."""
+    drawn = simulator.draw(snapshot, cameras, rules.render_size)
+    return simulator.sense(drawn, snapshot)
+
+
 def fit_image(image: NDArray[np.uint8], rules: Protocol) -> NDArray[np.uint8]:
     """Turn and resize an upright frame to what the protocol hands to policies."""
     turned = orient(image, rules.orientation)
@@ -271,7 +277,8 @@ def fit_image(image: NDArray[np.uint8], rules: Protocol) -> NDArray[np.uint8]:
     return np.asarray(resized)
 
 
-def _gripper(chunk: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
+def gripped(chunk: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
+    """A checked chunk [H, A] as it is executed, under the protocol's rule for the gripper."""
     if setting.protocol.gripper == "raw" or setting.suite.action.gripper == "none":
         return chunk
     return np.concatenate([chunk[:, :-1], np.where(chunk[:, -1:] < 0, -1.0, 1.0)], axis=1)

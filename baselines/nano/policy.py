@@ -26,7 +26,7 @@ from baselines.nano.interventions import Interventions, check, mean_state, told
 from baselines.nano.vocabulary import Vocabulary
 from wambench import Needs, Observation, Policy, PolicySpec, UserError
 from wambench.contract import EpisodeStart
-from wambench.inference import Inference, Program, Variant
+from wambench.inference import Imagined, Inference, Program, Variant
 from wambench.profile.observations import INSTRUCTION
 
 if TYPE_CHECKING:
@@ -248,7 +248,19 @@ class NanoPolicy(Policy):
             flops=None if ready.giver else flops(self.nano, INSTRUCTION),
             control_hz=ROBOT.control_hz,
             attention=None if self.options.future == "masked" else attention,
+            imagined=partial(self._imagined, ready) if self.nano.future else None,
         )
+
+    def _imagined(self, ready: Ready, state: Any) -> Imagined:
+        """Pixels of what a finished inference expects to see."""
+        import torch
+
+        with torch.inference_mode():
+            mosaics = ready.model.imagined(state)
+        assert mosaics is not None, "a preset with future frames imagines them"
+        pixels = ((mosaics.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        frames = torch.stack(pixels.split(SIDE, dim=-1), dim=1).movedim(3, -1)
+        return Imagined(frames.cpu().numpy(), ROBOT.cameras, self.offsets)
 
     def variants(self) -> Mapping[str, Variant]:
         """LIBERO alone."""
