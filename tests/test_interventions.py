@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from baselines.nano.config import NANO
 from baselines.nano.models.futures import futures_of
+from tests.planted import alone, ignoring, play
 from tests.releases import observation
 from wambench import EpisodeStart, Observation, UserError, plugins
 from wambench.inference import Program
@@ -235,3 +236,31 @@ def test_an_intervention_opens_its_inference_too() -> None:
         commands = policy._loaded().prepare.commands(inference.action(state), [seen()])
     assert (commands[0] == acted(policy)[0]).all()
     assert policy.inference("meta") is not None
+
+
+@pytest.mark.parametrize("future", ["masked", "present", "noise", "frozen", "other"])
+def test_an_action_that_ignores_its_imagination_shows_no_effect(
+    future: str, tmp_path: Path
+) -> None:
+    futures = {"futures": str(bank(tmp_path / "futures.npz"))} if future == "other" else {}
+    expected = acted(ignoring(), seen(0), seen(1, step=8))
+    changed = ignoring(future=future, **futures)
+    assert (acted(changed, seen(0), seen(1, step=8)) == expected).all()
+    deaf = ignoring(blank=["text"])
+    assert np.abs(acted(deaf, seen(0)) - expected[0]).max() > 1e-4  # it does not ignore everything
+
+
+def test_an_action_that_depends_on_its_imagination_alone_fails_under_another(
+    tmp_path: Path,
+) -> None:
+    def ends(**options: Any) -> list[bool]:
+        policy = alone(**options)
+        goals = (-0.6, 0.6)
+        return [abs(play(policy, str(goal), goal) - goal) < 0.1 for goal in goals]
+
+    assert ends() == [True, True]
+    assert ends(blank=["text", "proprioception", "wrist"]) == [True, True]
+    assert ends(future="frozen") == [True, True]  # the goal stays where it was
+    for future in ("present", "noise"):
+        assert ends(future=future) == [False, False]
+    assert ends(future="other", futures=bank(tmp_path / "futures.npz")) == [False, False]
