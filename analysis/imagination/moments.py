@@ -79,14 +79,15 @@ class Moment:
 
     Attributes:
         seen: what the policy saw, to the bit.
-        stored: what the episode went on to show; its last frame after its end.
+        stored: what the episode went on to show, uint8 [cameras, T, H, W, 3]; its last frame
+            after its end.
         expert: what the scripted expert would have shown from here; None: the suite has none.
     """
 
     episode: Episode
     step: int
     seen: Observation
-    stored: Shown
+    stored: NDArray[np.uint8]
     expert: Shown | None
 
     @property
@@ -139,7 +140,7 @@ def moments(episodes: Sequence[Episode], looking: Looking) -> list[Moment]:
             seen = observe(episode.cell, setting, simulator, step, Stopwatch())
             snapshots = episode.trace.snapshots
             later = [min(step + ahead, len(snapshots) - 1) for ahead in looking.offsets]
-            stored = _shown(simulator, snapshots[step], snapshots[later], looking)
+            stored = _frames(simulator, snapshots[later], looking)
             expert = None
             if tells:
                 expert = _branch(simulator, lambda _, s=simulator: _expert(s), looking)
@@ -197,12 +198,8 @@ def _shown(
     later: NDArray[np.float64],
     looking: Looking,
 ) -> Shown:
-    """Frames and roles of snapshots [T, n]."""
+    """Frames and roles of snapshots [T, n] that are seen some time after ``now`` [n]."""
     rules, cameras = looking.rules, looking.spec.cameras
-    frames = [
-        [fit_image(image, rules) for image in sensed(simulator, at, cameras, rules).values()]
-        for at in later
-    ]
     roles: dict[str, NDArray[np.bool_]] = {}
     before, *after = (simulator.regions(at, cameras, rules.image_size) for at in (now, *later))
     for role in ROLES if before else ():
@@ -211,4 +208,16 @@ def _shown(
             for then in after
         ]
         roles[role] = np.array(masks).swapaxes(0, 1)
-    return Shown(np.array(frames).swapaxes(0, 1), roles)
+    return Shown(_frames(simulator, later, looking), roles)
+
+
+def _frames(
+    simulator: Simulator, snapshots: NDArray[np.float64], looking: Looking
+) -> NDArray[np.uint8]:
+    """What a policy would see of snapshots [T, n]."""
+    rules, cameras = looking.rules, looking.spec.cameras
+    frames = [
+        [fit_image(image, rules) for image in sensed(simulator, at, cameras, rules).values()]
+        for at in snapshots
+    ]
+    return np.array(frames).swapaxes(0, 1)

@@ -139,7 +139,7 @@ def study(
 def baselines(moments: Sequence[Moment], index: int) -> Mapping[str, Frames]:
     """Futures that know nothing of this moment's: copy, other (where there is one), noise."""
     moment = moments[index]
-    shape = moment.stored.frames.shape
+    shape = moment.stored.shape
     seed = int(digest_of(["noise", moment.episode.cell.key, moment.step])[:16], 16)
     out = {
         "copy": np.broadcast_to(moment.present[:, None], shape),
@@ -148,7 +148,7 @@ def baselines(moments: Sequence[Moment], index: int) -> Mapping[str, Frames]:
     key = moment.episode.cell.key
     others = [one for one in moments if one.episode.cell.key != key]
     if others:
-        out["other"] = others[seed % len(others)].stored.frames
+        out["other"] = others[seed % len(others)].stored
     return out
 
 

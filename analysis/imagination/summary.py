@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.imagination.scoring import MEASURES
-from analysis.statistics.clusters import means_of_clusters
+from analysis.statistics.clusters import Floats, means_of_clusters, ratios_of_clusters
 
 EPISODE = ["suite", "task_index", "init_state", "seed"]
 WHAT = ["policy", "prediction", "truth", "offset", "camera", "region"]
@@ -17,8 +17,8 @@ WHAT = ["policy", "prediction", "truth", "offset", "camera", "region"]
 def summary(rows: pd.DataFrame) -> pd.DataFrame:
     """Each prediction's means with 95 % intervals over episodes, whole ones drawn again.
 
-    ``skill`` is 1 - its error / that of ``copy``, of the same moments of an episode: 1 is the
-    truth, 0 what a policy is worth that expects nothing to change, and less is worse than that.
+    ``skill`` is 1 - its mean error / that of ``copy``, over the same moments: 1 is the truth, 0
+    what expects nothing to change, and less is worse than that.
 
     Args:
         rows: of :func:`analysis.imagination.study.study`, of any policies.
@@ -28,17 +28,31 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
         ``low``, ``high`` (NaN below five episodes) and ``episodes``.
     """
     by_episode: Any = rows.groupby([*EPISODE, *WHAT])[list(MEASURES)].mean()
-    errors = by_episode["error"].unstack("prediction")
-    copied = errors["copy"].where(errors["copy"] > 0)
-    skill = 1 - errors.div(copied, axis=0)
-    by_episode["skill"] = skill.stack().reorder_levels(by_episode.index.names)
     by_episode.columns.name = "measure"
     wide = by_episode.stack().unstack([*WHAT, "measure"])
-    found, low, high = means_of_clusters(wide.to_numpy())
-    out = wide.columns.to_frame(index=False)
-    out["mean"], out["low"], out["high"] = found, low, high
-    out["episodes"] = np.isfinite(wide.to_numpy()).sum(axis=0)
-    return out[out["episodes"] > 0].reset_index(drop=True)
+    errors = by_episode["error"].unstack("prediction")
+    copied: Any = pd.concat(dict.fromkeys(errors, errors["copy"]), names=["prediction"])
+    copied = copied.reorder_levels(by_episode.index.names).reindex(by_episode.index)
+    own, copied = (part.unstack(WHAT) for part in (by_episode["error"], copied))
+    ratio, high, low = ratios_of_clusters(own.to_numpy(), copied.to_numpy())  # 1 - x turns ends
+    return pd.concat(
+        [
+            _table(wide.columns, wide.to_numpy(), means_of_clusters(wide.to_numpy())),
+            _table(own.columns, own.to_numpy(), (1 - ratio, 1 - low, 1 - high), "skill"),
+        ],
+        ignore_index=True,
+    )
+
+
+def _table(
+    columns: pd.Index, values: Floats, found: tuple[Floats, Floats, Floats], measure: str = ""
+) -> pd.DataFrame:
+    out = columns.to_frame(index=False)
+    if measure:
+        out["measure"] = measure
+    out["mean"], out["low"], out["high"] = found
+    out["episodes"] = np.isfinite(values).sum(axis=0)
+    return out[out["episodes"] > 0]
 
 
 def headline(means: pd.DataFrame, offset: int, camera: str) -> list[dict[str, str]]:

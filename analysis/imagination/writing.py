@@ -32,7 +32,7 @@ def write_futures(path: Path, moments: Sequence[Moment], offsets: Sequence[int])
     keys = list(dict.fromkeys(moment.episode.cell.key for moment in moments))
     np.savez_compressed(
         path,
-        frames=np.stack([moment.stored.frames.swapaxes(0, 1) for moment in moments]),
+        frames=np.stack([moment.stored.swapaxes(0, 1) for moment in moments]),
         offsets=np.array(offsets),
         cameras=np.array(list(moments[0].seen.images)),
         step=np.array([moment.step for moment in moments]),
