@@ -28,7 +28,10 @@ from tests.running import wambench
 from tests.snippets import in_simulators_process
 from tests.toy import SPEC
 from wambench import Observation, Policy, PolicySpec, Suite, UserError, plugins
-from wambench.contract import orient
+from wambench.cells import PolicyChoice
+from wambench.clock import Stopwatch
+from wambench.contract import mismatches, orient
+from wambench.episode import Setting, begin, observe
 from wambench.inference import Imagined, Inference, Program
 from wambench.protocols import protocol
 from wambench.store import Store
@@ -187,6 +190,32 @@ def test_a_branch_leaves_the_simulator_as_it_is(toy: Suite) -> None:
 
     with pytest.raises(RuntimeError, match="ValueError: no such action"):
         branched(simulator, fails, 1)
+
+
+def test_an_oracle_is_shown_what_the_expert_would_do(
+    toy: Suite, episodes: Sequence[Episode]
+) -> None:
+    spec = Planted.spec.model_copy(update={"foresees": (2, 5)})
+    rules = RULES.model_copy(update={"gripper": "raw"})
+    episode, simulator = episodes[0], toy.open(toy.tasks()[1], "exact")
+    setting = Setting(rules, toy.spec, spec, toy.tasks()[1].start(episode.cell.init_state))
+    begin(episode.cell, setting, simulator, Stopwatch())
+    before = simulator.digest()
+    seen = observe(episode.cell, setting, simulator, 0, Stopwatch())
+    assert simulator.digest() == before
+    for step in range(1, 6):
+        simulator.step(simulator.privileged(("expert_action",))["expert_action"])
+        if step in spec.foresees:
+            then = observe(episode.cell, setting, simulator, step, Stopwatch())
+            shown = seen.foreseen["agentview"][spec.foresees.index(step)]
+            assert (shown == then.images["agentview"]).all()
+    assert (seen.foreseen["agentview"][0] != seen.images["agentview"]).any()
+
+    blind = toy.spec.model_copy(update={"privileged": {}})
+    (problem,) = mismatches(spec, blind, image_size=(SIDE, SIDE), orientation=rules.orientation)
+    assert "'expert_action'" in problem
+    identity = PolicyChoice("p", "p").identity(Planted(copied))
+    assert "foresees" not in identity["spec"]  # cells of others keep their keys
 
 
 def test_measures_are_the_literatures() -> None:

@@ -41,6 +41,14 @@ def seen(seed: int = 0, **changes: Any) -> Observation:
     return dataclasses.replace(observation(seed, BUTTER, 64), **changes)
 
 
+def foreseeing(seed: int) -> Observation:
+    """What is seen, with a future that is shown by an oracle: noise."""
+    random = np.random.default_rng(seed)
+    shape = (2, 64, 64, 3)
+    foreseen = {camera: random.integers(0, 256, shape, np.uint8) for camera in seen().images}
+    return seen(foreseen=foreseen)
+
+
 def acted(policy: Any, *looks: Observation) -> NDArray[np.float64]:
     return np.stack(policy.act(looks or [seen()]))
 
@@ -94,9 +102,10 @@ def test_what_is_blanked_does_not_matter_and_the_rest_does(name: str) -> None:
 @pytest.mark.parametrize("name", READERS)
 def test_a_replaced_future_moves_the_action(name: str, tmp_path: Path) -> None:
     futures: dict[str, Any] = {"futures": str(bank(tmp_path / "futures.npz"))}
+    look = foreseeing(5)
     found = {
-        future: acted(made(name, future=future, **(futures if future == "other" else {})))
-        for future in ("own", "masked", "present", "noise", "other", "frozen")
+        future: acted(made(name, future=future, **(futures if future == "other" else {})), look)
+        for future in ("own", "masked", "present", "noise", "other", "frozen", "true")
     }
     assert (found.pop("frozen") == found["own"]).all()  # a first decision
     for one in found:
@@ -167,6 +176,22 @@ def test_neighbours_and_repetition_change_nothing(future: str, tmp_path: Path) -
     assert (many[1] == acted(policy, seen(1))[0]).all()
     again = made("nano-fastwam-joint", future=future, **futures)
     assert (acted(again, seen(2))[0] == many[2]).all()
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_an_oracles_future_is_what_it_is_shown(name: str) -> None:
+    oracle, own = made(name, future="true"), made(name)
+    assert oracle.spec.foresees == (8, 16) and oracle.spec.moved_by == ("expert_action",)
+    assert own.spec.foresees == () and own.spec.moved_by == ()
+    assert np.abs(acted(oracle, foreseeing(1)) - acted(oracle, foreseeing(2))).max() > 1e-4
+    assert (acted(own, foreseeing(1)) == acted(own, foreseeing(2))).all()
+    ready = oracle._loaded()
+    with torch.inference_mode():
+        state = ready.program.run(oracle._start(ready, [foreseeing(1)]))
+        shown = ready.model.codec.decode(state.video[:, :, 1:].transpose(1, 2))
+    frames = np.concatenate([foreseeing(1).foreseen[c] for c in seen().images], axis=2)
+    expected = torch.from_numpy(frames).movedim(-1, -3)[None] / 127.5 - 1  # less what a codec loses
+    assert torch.corrcoef(torch.stack([shown.flatten(), expected.flatten()]))[0, 1] > 0.2
 
 
 def test_another_future_is_told_something_else_and_keeps_step(tmp_path: Path) -> None:

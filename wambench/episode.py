@@ -25,6 +25,7 @@ from PIL import Image
 from wambench.cells import Cell, digest_of, noise_seed, simulator_seed
 from wambench.clock import Pace, Rules, Stopwatch, Timing, charged_steps
 from wambench.contract import (
+    EXPERT_ACTION,
     EpisodeStart,
     Observation,
     PolicySpec,
@@ -34,7 +35,7 @@ from wambench.contract import (
 )
 from wambench.errors import PolicyFault
 from wambench.protocols import Protocol
-from wambench.suite import InitState, Simulator
+from wambench.suite import InitState, Simulator, branched
 from wambench.trace import Trace
 
 Outcome = Literal["success", "failure", "policy_error"]
@@ -246,6 +247,10 @@ def observe(
             drawn = sensed(simulator, simulator.snapshot(), needs.cameras, rules)
         with watch("resize"):
             images = {name: fit_image(image, rules) for name, image in drawn.items()}
+    foreseen: Mapping[str, NDArray[np.uint8]] = {}
+    if needs.foresees:
+        with watch("foresee"):
+            foreseen = _foreseen(setting, simulator)
     with watch("observe"):
         return Observation(
             episode=cell.key,
@@ -256,7 +261,28 @@ def observe(
             proprio=simulator.proprio(needs.proprio) if needs.proprio else {},
             privileged=simulator.privileged(needs.privileged) if needs.privileged else {},
             committed=committed,
+            foreseen=foreseen,
         )
+
+
+def expert_branch(setting: Setting, simulator: Simulator, steps: int) -> NDArray[np.float64]:
+    """Snapshots [steps + 1, n] of what the suite's expert would do from here; nothing is done."""
+
+    def choose(step: int) -> NDArray[np.float64]:
+        action = simulator.privileged((EXPERT_ACTION,))[EXPERT_ACTION]
+        return gripped(checked_chunk(action[None], setting.suite.action, 1), setting)[0]
+
+    return branched(simulator, choose, steps)
+
+
+def _foreseen(setting: Setting, simulator: Simulator) -> Mapping[str, NDArray[np.uint8]]:
+    rules, needs = setting.protocol, setting.policy
+    snapshots = expert_branch(setting, simulator, max(needs.foresees))
+    shown = [sensed(simulator, snapshots[k], needs.cameras, rules) for k in needs.foresees]
+    return {
+        camera: np.stack([fit_image(frames[camera], rules) for frames in shown])
+        for camera in needs.cameras
+    }
 
 
 def sensed(

@@ -9,7 +9,7 @@ held against the digest that the run stored, so a branch that disturbed its epis
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,15 +20,14 @@ from numpy.typing import NDArray
 from wambench import plugins
 from wambench.cells import Cell
 from wambench.clock import Stopwatch
-from wambench.contract import Observation, PolicySpec, checked_chunk, orient
-from wambench.episode import Setting, course, fit_image, gripped, observe, sensed
+from wambench.contract import EXPERT_ACTION, Observation, PolicySpec, checked_chunk, orient
+from wambench.episode import Setting, course, expert_branch, fit_image, gripped, observe, sensed
 from wambench.errors import UserError
 from wambench.facts import Role
 from wambench.protocols import Protocol
 from wambench.suite import Simulator, branched
 from wambench.trace import Trace
 
-EXPERT = "expert_action"
 ROLES: tuple[Role, ...] = ("object", "gripper", "goal")
 
 _open: dict[tuple[str, int], Simulator] = {}  # in the process of a task
@@ -135,7 +134,7 @@ def moments(episodes: Sequence[Episode], looking: Looking) -> list[Moment]:
     out = []
     for episode in episodes:
         suite = plugins.make_suite(episode.cell.suite)
-        tells = EXPERT in suite.spec.privileged
+        tells = EXPERT_ACTION in suite.spec.privileged
         for step, simulator, setting in _along(episode, looking):
             seen = observe(episode.cell, setting, simulator, step, Stopwatch())
             snapshots = episode.trace.snapshots
@@ -143,7 +142,8 @@ def moments(episodes: Sequence[Episode], looking: Looking) -> list[Moment]:
             stored = _frames(simulator, snapshots[later], looking)
             expert = None
             if tells:
-                expert = _branch(simulator, lambda _, s=simulator: _expert(s), looking)
+                branch = expert_branch(setting, simulator, max(looking.offsets))
+                expert = _seen_in(branch, simulator, looking)
             out.append(Moment(episode, step, seen, stored, expert))
     return out
 
@@ -158,8 +158,8 @@ def executed(
             if step in chunks:
                 chunk = checked_chunk(chunks[step], setting.suite.action, looking.spec.horizon)
                 actions = gripped(chunk, setting)
-                shown = _branch(simulator, lambda index, a=actions: a[index], looking)
-                out[episode.cell.key, step] = shown
+                branch = branched(simulator, _in_turn(actions), max(looking.offsets))
+                out[episode.cell.key, step] = _seen_in(branch, simulator, looking)
     return out
 
 
@@ -183,22 +183,13 @@ def _along(episode: Episode, looking: Looking) -> Iterator[tuple[int, Simulator,
             yield step, simulator, setting
 
 
-def _expert(simulator: Simulator) -> NDArray[np.float64]:
-    return simulator.privileged([EXPERT])[EXPERT]
+def _in_turn(actions: NDArray[np.float64]) -> Callable[[int], NDArray[np.float64]]:
+    return lambda step: actions[step]
 
 
-def _branch(simulator: Simulator, choose: Any, looking: Looking) -> Shown:
-    snapshots = branched(simulator, choose, max(looking.offsets))
-    return _shown(simulator, snapshots[0], snapshots[list(looking.offsets)], looking)
-
-
-def _shown(
-    simulator: Simulator,
-    now: NDArray[np.float64],
-    later: NDArray[np.float64],
-    looking: Looking,
-) -> Shown:
-    """Frames and roles of snapshots [T, n] that are seen some time after ``now`` [n]."""
+def _seen_in(branch: NDArray[np.float64], simulator: Simulator, looking: Looking) -> Shown:
+    """Frames and roles of a branch's snapshots [steps + 1, n]."""
+    now, later = branch[0], branch[list(looking.offsets)]
     rules, cameras = looking.rules, looking.spec.cameras
     roles: dict[str, NDArray[np.bool_]] = {}
     before, *after = (simulator.regions(at, cameras, rules.image_size) for at in (now, *later))

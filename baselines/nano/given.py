@@ -116,14 +116,20 @@ class Giver:
             return torch.cat([seeded_noise(seed, shape) for seed in own]).to(images)
         if self._chosen == "other":
             assert self._bank is not None  # checked with the options
-            frames = np.stack([self._bank.other(seen) for seen in observations])
-            pixels = torch.from_numpy(frames).to(self._device).movedim(-1, -3)
-            return self._futures.encoded(signed(pixels, images.dtype))
+            return self._encoded([self._bank.other(seen) for seen in observations], images)
+        if self._chosen == "true":
+            frames = [[seen.foreseen[c] for c in LIBERO.cameras] for seen in observations]
+            return self._encoded([np.stack(one, axis=1) for one in frames], images)
         kept = [self._first.get(seen.episode) for seen in observations]
         known = [one for one in kept if one is not None]
         if known and len(known) < len(kept):
             raise ValueError("first and later decisions in one batch: a frozen future is of one")
         return torch.cat(known) if known else None
+
+    def _encoded(self, frames: Sequence[NDArray[np.uint8]], like: Tensor) -> Tensor:
+        """As a future: of each sample [K, cameras, side, side, 3]."""
+        pixels = torch.from_numpy(np.stack(frames)).to(self._device).movedim(-1, -3)
+        return self._futures.encoded(signed(pixels, like.dtype))
 
     def remember(self, episode: str, state: Any) -> None:
         """Keep the future that an episode's first decision read, if it is to be frozen."""

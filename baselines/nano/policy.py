@@ -93,6 +93,7 @@ class NanoPolicy(Policy):
             paradigm={"imagewam": "imagewam", "fastwam": "videowam"}.get(config.kind, "vla"),
             track="nano",
             about=f"nano: {config.about}",
+            foresees=self.offsets if options.future == "true" else (),
             cameras=ROBOT.cameras,
             image_size=ROBOT.image_size,
             orientation=ROBOT.orientation,
@@ -111,7 +112,7 @@ class NanoPolicy(Policy):
         return self.options.weights or WEIGHTS / f"{self.nano.name}.safetensors"
 
     @property
-    def offsets(self) -> Sequence[int]:
+    def offsets(self) -> tuple[int, ...]:
         """How many control steps ahead the frames are that the model imagines."""
         horizon, count = self.nano.architecture.horizon, self.nano.future
         return tuple(horizon * (index + 1) // count for index in range(count))
