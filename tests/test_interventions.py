@@ -105,7 +105,7 @@ def test_a_replaced_future_moves_the_action(name: str, tmp_path: Path) -> None:
     look = foreseeing(5)
     found = {
         future: acted(made(name, future=future, **(futures if future == "other" else {})), look)
-        for future in ("own", "masked", "present", "noise", "other", "frozen", "true")
+        for future in ("own", "masked", "present", "noise", "other", "frozen", "oracle")
     }
     assert (found.pop("frozen") == found["own"]).all()  # a first decision
     for one in found:
@@ -180,7 +180,7 @@ def test_neighbours_and_repetition_change_nothing(future: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", CLIPS)
 def test_an_oracles_future_is_what_it_is_shown(name: str) -> None:
-    oracle, own = made(name, future="true"), made(name)
+    oracle, own = made(name, future="oracle"), made(name)
     assert oracle.spec.foresees == (8, 16) and oracle.spec.moved_by == ("expert_action",)
     assert own.spec.foresees == () and own.spec.moved_by == ()
     assert np.abs(acted(oracle, foreseeing(1)) - acted(oracle, foreseeing(2))).max() > 1e-4

@@ -117,7 +117,7 @@ class Giver:
         if self._chosen == "other":
             assert self._bank is not None  # checked with the options
             return self._encoded([self._bank.other(seen) for seen in observations], images)
-        if self._chosen == "true":
+        if self._chosen == "oracle":
             frames = [[seen.foreseen[c] for c in LIBERO.cameras] for seen in observations]
             return self._encoded([np.stack(one, axis=1) for one in frames], images)
         kept = [self._first.get(seen.episode) for seen in observations]

@@ -21,7 +21,7 @@ from wambench import Observation, UserError
 from wambench.contract import Frozen
 
 Context = Literal["text", "wrist", "proprioception"]
-Future = Literal["own", "masked", "present", "noise", "frozen", "other", "true"]
+Future = Literal["own", "masked", "present", "noise", "frozen", "other", "oracle"]
 
 GREY = 128  # of 255: a camera that shows nothing, the same for every paradigm
 
@@ -38,7 +38,7 @@ class Interventions(Frozen):
         default="own",
         description="an intervention: what the action reads as its future. masked: nothing; "
         "present: the present frame; noise; frozen: that of the episode's first decision; other: "
-        "another episode's, of the file 'futures'; true: that of the suite's expert, an oracle; "
+        "another episode's, of the file 'futures'; oracle: that of the suite's expert; "
         "own: what it imagines itself",
     )
     futures: Path | None = Field(

@@ -93,7 +93,7 @@ class NanoPolicy(Policy):
             paradigm={"imagewam": "imagewam", "fastwam": "videowam"}.get(config.kind, "vla"),
             track="nano",
             about=f"nano: {config.about}",
-            foresees=self.offsets if options.future == "true" else (),
+            foresees=self.offsets if options.future == "oracle" else (),
             cameras=ROBOT.cameras,
             image_size=ROBOT.image_size,
             orientation=ROBOT.orientation,
