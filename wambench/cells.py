@@ -57,10 +57,15 @@ class PolicyChoice:
             "name": self.name,
             "options": {k: v for k, v in self.options.items() if k not in policy.logistics},
             # What it could do if asked to is decided by its source.
-            "spec": policy.spec.model_dump(mode="json", exclude={"inpaints"}),
+            "spec": policy.spec.model_dump(mode="json", exclude={"inpaints"} | _unused(policy)),
             "source": _source_hash(type(policy)),
             "fingerprint": fingerprint,
         } | ({} if decides is None else {"timing": decides})
+
+
+def _unused(policy: Policy) -> set[str]:
+    """Fields of a spec that decide nothing where they are empty, and were not always there."""
+    return set() if policy.spec.foresees else {"foresees"}
 
 
 def _source_hash(kind: type[Policy]) -> str:
@@ -136,7 +141,7 @@ class CellMaker:
                 "policy": choice.identity(policy),
                 "protocol": protocol.determinants(suite.spec),
                 "suite": [suite.spec.name, suite.spec.version, dict(suite.fingerprint())],
-                "privileged": dict(suite.privileged_fingerprint(policy.spec.privileged)),
+                "privileged": dict(suite.privileged_fingerprint(policy.spec.moved_by)),
             }
         )
 

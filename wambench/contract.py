@@ -23,6 +23,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from wambench.errors import PolicyFault
 
+EXPERT_ACTION = "expert_action"
+"""Privileged information: what a suite's scripted expert would do now, where the suite has one."""
+
 Pixel = TypeVar("Pixel", bound=np.generic)
 
 Orientation = Literal["upright", "opengl", "rotated_180"]
@@ -121,6 +124,11 @@ class PolicySpec(Frozen):
     orientation: Orientation | None = Field(default=None, description="None: any")
     proprio: tuple[str, ...] = ()
     privileged: tuple[str, ...] = ()
+    foresees: tuple[int, ...] = Field(
+        default=(),
+        description="an oracle: control steps ahead at which it is shown the future "
+        "that the suite's expert would bring about",
+    )
     action: ActionSpec | None = Field(
         default=None, description="None: adapts to the action spec in EpisodeStart"
     )
@@ -133,6 +141,11 @@ class PolicySpec(Frozen):
     )
     max_batch: int = Field(default=32, gt=0)
     num_gpus: float = Field(default=0, ge=0)
+
+    @property
+    def moved_by(self) -> tuple[str, ...]:
+        """Privileged information that moves its answers, what it foresees by included."""
+        return (*self.privileged, *((EXPERT_ACTION,) if self.foresees else ()))
 
 
 class Needs(Frozen):
@@ -167,7 +180,8 @@ class Observation:
     ``images``: camera -> uint8 [H, W, 3] in the protocol's orientation. ``proprio`` and
     ``privileged``: name -> float64 [dim], only the names the policy asked for. ``step`` counts
     control steps since settling. ``committed``: float64 [k, dim], what is executed from this step
-    on whatever the answer, where the protocol tells it (real-time chunking).
+    on whatever the answer, where the protocol tells it (real-time chunking). ``foreseen``: camera
+    -> uint8 [T, H, W, 3], laid out as ``images``, for a policy whose spec ``foresees``.
     """
 
     episode: str
@@ -178,6 +192,7 @@ class Observation:
     proprio: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     privileged: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     committed: NDArray[np.float64] | None = None
+    foreseen: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
 
 
 def checked_chunk(chunk: object, spec: ActionSpec, horizon: int) -> NDArray[np.float64]:
@@ -227,7 +242,7 @@ def mismatches(
     for kind, needed, offered in (
         ("camera", policy.cameras, suite.cameras),
         ("proprioception", policy.proprio, suite.proprio),
-        ("privileged information", policy.privileged, suite.privileged),
+        ("privileged information", policy.moved_by, suite.privileged),
     ):
         for name in needed:
             if name not in offered:

@@ -25,6 +25,7 @@ from PIL import Image
 from wambench.cells import Cell, digest_of, noise_seed, simulator_seed
 from wambench.clock import Pace, Rules, Stopwatch, Timing, charged_steps
 from wambench.contract import (
+    EXPERT_ACTION,
     EpisodeStart,
     Observation,
     PolicySpec,
@@ -34,7 +35,7 @@ from wambench.contract import (
 )
 from wambench.errors import PolicyFault
 from wambench.protocols import Protocol
-from wambench.suite import InitState, Simulator
+from wambench.suite import InitState, Simulator, branched
 from wambench.trace import Trace
 
 Outcome = Literal["success", "failure", "policy_error"]
@@ -127,7 +128,7 @@ def run_episode(
                     answer = client.act(seen)
                 seconds = watch.last_s
                 chunk = checked_chunk(answer, suite.action, setting.policy.horizon)
-                pace.take(_gripper(chunk, setting), _charge(cell, setting, step, seconds))
+                pace.take(gripped(chunk, setting), _charge(cell, setting, step, seconds))
             on_step(step)
             action = pace.next()
             with watch("physics"):
@@ -242,12 +243,14 @@ def observe(
     rules, needs = setting.protocol, setting.policy
     images = {}
     if needs.cameras:
-        snapshot = simulator.snapshot()
         with watch("render"):
-            drawn = simulator.draw(snapshot, needs.cameras, rules.render_size)
-            drawn = simulator.sense(drawn, snapshot)
+            drawn = sensed(simulator, simulator.snapshot(), needs.cameras, rules)
         with watch("resize"):
             images = {name: fit_image(image, rules) for name, image in drawn.items()}
+    foreseen: Mapping[str, NDArray[np.uint8]] = {}
+    if needs.foresees:
+        with watch("foresee"):
+            foreseen = _foreseen(setting, simulator)
     with watch("observe"):
         return Observation(
             episode=cell.key,
@@ -258,7 +261,36 @@ def observe(
             proprio=simulator.proprio(needs.proprio) if needs.proprio else {},
             privileged=simulator.privileged(needs.privileged) if needs.privileged else {},
             committed=committed,
+            foreseen=foreseen,
         )
+
+
+def expert_branch(setting: Setting, simulator: Simulator, steps: int) -> NDArray[np.float64]:
+    """Snapshots [steps + 1, n] of what the suite's expert would do from here; nothing is done."""
+
+    def choose(step: int) -> NDArray[np.float64]:
+        action = simulator.privileged((EXPERT_ACTION,))[EXPERT_ACTION]
+        return gripped(checked_chunk(action[None], setting.suite.action, 1), setting)[0]
+
+    return branched(simulator, choose, steps)
+
+
+def _foreseen(setting: Setting, simulator: Simulator) -> Mapping[str, NDArray[np.uint8]]:
+    rules, needs = setting.protocol, setting.policy
+    snapshots = expert_branch(setting, simulator, max(needs.foresees))
+    shown = [sensed(simulator, snapshots[k], needs.cameras, rules) for k in needs.foresees]
+    return {
+        camera: np.stack([fit_image(frames[camera], rules) for frames in shown])
+        for camera in needs.cameras
+    }
+
+
+def sensed(
+    simulator: Simulator, snapshot: NDArray[np.float64], cameras: Sequence[str], rules: Protocol
+) -> Mapping[str, NDArray[np.uint8]]:
+    """Upright frames of a snapshot as the sensors give them, before :func:`fit_image`."""
+    drawn = simulator.draw(snapshot, cameras, rules.render_size)
+    return simulator.sense(drawn, snapshot)
 
 
 def fit_image(image: NDArray[np.uint8], rules: Protocol) -> NDArray[np.uint8]:
@@ -271,7 +303,8 @@ def fit_image(image: NDArray[np.uint8], rules: Protocol) -> NDArray[np.uint8]:
     return np.asarray(resized)
 
 
-def _gripper(chunk: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
+def gripped(chunk: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
+    """A checked chunk [H, A] as it is executed, under the protocol's rule for the gripper."""
     if setting.protocol.gripper == "raw" or setting.suite.action.gripper == "none":
         return chunk
     return np.concatenate([chunk[:, :-1], np.where(chunk[:, -1:] < 0, -1.0, 1.0)], axis=1)

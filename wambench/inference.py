@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from wambench.attention import Attention
 from wambench.contract import Frozen, Observation
 
@@ -54,6 +57,21 @@ class Program(Generic[S]):
 
 
 @dataclass(frozen=True)
+class Imagined:
+    """Frames that a policy expects to see.
+
+    Attributes:
+        frames: uint8 [B, cameras, T, H, W, 3], as large and in the orientation of what it is shown.
+        cameras: their names, in order.
+        offsets: [T], control steps from the observation to each frame.
+    """
+
+    frames: NDArray[np.uint8]
+    cameras: Sequence[str]
+    offsets: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Inference:
     """What a policy shows of one inference.
 
@@ -69,6 +87,8 @@ class Inference:
             there is no closed form, and only counters tell.
         control_hz: actions that the robot executes in a second; None: not known.
         attention: what its action tokens read; None: it has none, or does not show it.
+        imagined: what a state whose program has run expects to see, worked out if acting leaves
+            that out; the state stays as it is. None: it imagines nothing, or does not show it.
     """
 
     program: Program[Any]
@@ -79,6 +99,7 @@ class Inference:
     flops: Sequence[int] | None = None
     control_hz: float | None = None
     attention: Attention | None = None
+    imagined: Callable[[Any], Imagined] | None = None
 
 
 class Variant(Frozen):

@@ -74,7 +74,7 @@ def make_passport(
         fingerprint[f"pixels:{probe.suite}"] = {"frames": probe.frames_hash}
     for choice in choices:
         identity = choice.identity(policies[choice.label])
-        needed = policies[choice.label].spec.privileged
+        needed = policies[choice.label].spec.moved_by
         privileged = {k: v for s in suites for k, v in s.privileged_fingerprint(needed).items()}
         fingerprint[f"policy:{choice.label}"] = {
             "name": identity["name"],

@@ -31,20 +31,35 @@ def means_of_clusters(
         ``MIN_CLUSTERS`` clusters.
     """
     x = np.asarray(values, np.float64)
-    there = ~np.isnan(x)
-    counts = there.sum(axis=0)
-    enough = counts >= MIN_CLUSTERS
-    filled = np.where(there, x, 0.0)
-    with np.errstate(invalid="ignore"):
-        means = filled.sum(axis=0) / counts
+    return ratios_of_clusters(x, np.ones_like(x), confidence)
+
+
+def ratios_of_clusters(
+    numerators: ArrayLike, denominators: ArrayLike, confidence: float = CONFIDENCE
+) -> tuple[Floats, Floats, Floats]:
+    """Sum over clusters by sum over clusters, with an interval as of :func:`means_of_clusters`.
+
+    Args:
+        numerators: [clusters, columns]; NaN where a cluster has none, and is left out of both.
+        denominators: the same.
+        confidence: share of the resampled ratios that lie inside.
+
+    Returns:
+        Ratios, lower and upper ends, each [columns].
+    """
+    x, y = np.asarray(numerators, np.float64), np.asarray(denominators, np.float64)
+    there = ~(np.isnan(x) | np.isnan(y))
+    x, y = np.where(there, x, 0.0), np.where(there, y, 0.0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratios = x.sum(axis=0) / y.sum(axis=0)
     random = np.random.default_rng(0)
     drawn = random.multinomial(len(x), np.full(len(x), 1 / len(x)), RESAMPLES).astype(np.float64)
     tail = (1 - confidence) / 2
-    low, high = np.full_like(means, np.nan), np.full_like(means, np.nan)
-    columns = np.flatnonzero(enough)
+    low, high = np.full_like(ratios, np.nan), np.full_like(ratios, np.nan)
+    columns = np.flatnonzero(there.sum(axis=0) >= MIN_CLUSTERS)
     for start in range(0, columns.size, COLUMNS_AT_ONCE):
         part = columns[start : start + COLUMNS_AT_ONCE]
-        with np.errstate(invalid="ignore"):
-            resampled = (drawn @ filled[:, part]) / (drawn @ there[:, part])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            resampled = (drawn @ x[:, part]) / (drawn @ y[:, part])
         low[part], high[part] = np.nanquantile(resampled, [tail, 1 - tail], axis=0)
-    return means, low, high
+    return ratios, low, high

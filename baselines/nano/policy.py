@@ -22,10 +22,11 @@ from baselines.nano.conditions import conditions
 from baselines.nano.config import NANO, REPLAN, SIDE, TEXT_LENGTH, VERSION, NanoConfig
 from baselines.nano.cost import flops
 from baselines.nano.facts import training_facts
+from baselines.nano.interventions import Interventions, check, mean_state, told
 from baselines.nano.vocabulary import Vocabulary
 from wambench import Needs, Observation, Policy, PolicySpec, UserError
-from wambench.contract import Frozen
-from wambench.inference import Inference, Program, Variant
+from wambench.contract import EpisodeStart
+from wambench.inference import Imagined, Inference, Program, Variant
 from wambench.profile.observations import INSTRUCTION
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from baselines.core.checkpoints.statistics import Statistics
     from baselines.core.inputs import Preparation
+    from baselines.nano.given import Giver
     from baselines.nano.models.base import NanoModel
 
 UNTRAINED_DRAWS = 4  # one random network may look somewhere by chance
@@ -41,7 +43,7 @@ WEIGHTS = Path(__file__).parent / "weights"
 ROBOT = dataclasses.replace(LIBERO, image_size=(SIDE, SIDE), command=unchanged, intended=unchanged)
 
 
-class NanoOptions(Frozen):
+class NanoOptions(Interventions):
     """What a user may choose of a nano policy."""
 
     weights: Path | None = Field(
@@ -73,18 +75,26 @@ class Ready:
     prepare: Preparation
     heard: Sequence[str] | None  # instructions it was trained on; None: not trained
     view: View
+    giver: Giver | None = None  # of other futures than the model's own
 
 
 class NanoPolicy(Policy):
     """A trained nano model. Its success says nothing of the published model of its paradigm."""
 
     def __init__(self, config: NanoConfig, options: NanoOptions) -> None:
+        check(config, options)
+        if "text" in options.blank and options.swap_instruction:
+            raise UserError(
+                f"policy {config.name!r}: blank 'text' and swap_instruction both decide what is "
+                "heard; name one"
+            )
         self.nano, self.options = config, options
         self.spec = PolicySpec(
             paradigm={"imagewam": "imagewam", "fastwam": "videowam"}.get(config.kind, "vla"),
             track="nano",
             about=f"nano: {config.about}",
             version=VERSION,
+            foresees=self.offsets if options.future == "oracle" else (),
             cameras=ROBOT.cameras,
             image_size=ROBOT.image_size,
             orientation=ROBOT.orientation,
@@ -101,6 +111,12 @@ class NanoPolicy(Policy):
     def path(self) -> Path:
         """The weights file."""
         return self.options.weights or WEIGHTS / f"{self.nano.name}.safetensors"
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """How many control steps ahead the frames are that the model imagines."""
+        horizon, count = self.nano.architecture.horizon, self.nano.future
+        return tuple(horizon * (index + 1) // count for index in range(count))
 
     def needs(self) -> Needs:
         """Two million parameters."""
@@ -127,14 +143,16 @@ class NanoPolicy(Policy):
 
         families = ("baselines.imagewam", "baselines.videowam", "baselines.vla")
         code = source_hash("baselines.core", "baselines.nano", *families)
+        futures = self.options.futures
+        given = {} if futures is None else {"futures": file_hash(futures)}
         if self._is_bare():
-            return {"weights": "none", "code": code}
+            return {"weights": "none", "code": code, **given}
         if not self.path.is_file():
             raise UserError(
                 f"policy {self.nano.name!r}: no weights in {str(self.path)!r}; train them with "
                 f"'wambench train {self.nano.name}' and name them as option weights"
             )
-        return {"weights": file_hash(self.path), "code": code}
+        return {"weights": file_hash(self.path), "code": code, **given}
 
     def load(self) -> None:
         """Build the model and fill it."""
@@ -201,7 +219,13 @@ class NanoPolicy(Policy):
             device=device,
             dtype=torch.float32,
         )
-        return Ready(model, model.program(), prepare, heard, model.view(ROBOT.cameras))
+        giver = None
+        if self.options.future != "own":
+            from baselines.nano.given import Giver
+
+            giver = Giver(model, self.options, self.offsets, device)
+        program = giver.program() if giver else model.program()
+        return Ready(model, program, prepare, heard, model.view(ROBOT.cameras), giver)
 
     def inference(self, on: Literal["meta", "loaded"]) -> Inference:
         """One inference laid open; on meta it needs no weights and every word is unknown."""
@@ -215,16 +239,30 @@ class NanoPolicy(Policy):
 
             model = on_meta(lambda: make(self.nano))
             ready = self._made_ready(model, torch.device("meta"), Vocabulary(()), None, None)
+        attention = ready.model.attention(ready.view, ready.prepare.tokenize.spelled, self.watch)
         return Inference(
             program=ready.program,
             state=partial(self._start, ready),
             components=self._components(ready.model),
             action=lambda state: state.action,
             cache=ready.model.cache,
-            flops=flops(self.nano, INSTRUCTION),
+            # Of the model as it is: another future's tokens are no design whose cost is asked.
+            flops=None if ready.giver else flops(self.nano, INSTRUCTION),
             control_hz=ROBOT.control_hz,
-            attention=ready.model.attention(ready.view, ready.prepare.tokenize.spelled, self.watch),
+            attention=None if self.options.future == "masked" else attention,
+            imagined=partial(self._imagined, ready) if self.nano.future else None,
         )
+
+    def _imagined(self, ready: Ready, state: Any) -> Imagined:
+        """Pixels of what a finished inference expects to see."""
+        import torch
+
+        with torch.inference_mode():
+            mosaics = ready.model.imagined(state)
+        assert mosaics is not None, "a preset with future frames imagines them"
+        pixels = ((mosaics.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+        frames = torch.stack(pixels.split(SIDE, dim=-1), dim=1).movedim(3, -1)
+        return Imagined(frames.cpu().numpy(), ROBOT.cameras, self.offsets)
 
     def variants(self) -> Mapping[str, Variant]:
         """LIBERO alone."""
@@ -252,7 +290,18 @@ class NanoPolicy(Policy):
         ready = self._loaded()
         with torch.inference_mode():
             state = ready.program.run(self._start(ready, [seen]))
+        if ready.giver:
+            ready.giver.remember(seen.episode, state)
         return ready.prepare.commands(state.action, [seen])[0]
+
+    def reset(self, start: EpisodeStart) -> None:
+        """Begin an episode with no future kept."""
+        self.forget(start.episode)
+
+    def forget(self, episode: str) -> None:
+        """Drop the future that was kept of an episode, if any was."""
+        if self._ready and self._ready.giver:
+            self._ready.giver.forget(episode)
 
     def _start(self, ready: Ready, observations: Sequence[Observation]) -> Any:
         """The family's state for a batch."""
@@ -264,18 +313,25 @@ class NanoPolicy(Policy):
         heard = [self._instruction(seen, ready.heard) for seen in observations]
         inputs = ready.prepare(
             [
-                dataclasses.replace(seen, instruction=instruction)
+                told(dataclasses.replace(seen, instruction=instruction), self.options)
                 for seen, instruction in zip(observations, heard, strict=True)
             ]
         )
         images = torch.stack([signed(image, torch.float32) for image in inputs.images], dim=1)
-        given = Seen(images, inputs.proprio, inputs.token_ids, inputs.lengths)
+        proprio = inputs.proprio
+        if "proprioception" in self.options.blank:
+            mean = mean_state(ready.prepare.statistics, ROBOT.scaling, proprio.shape[1])
+            proprio = torch.from_numpy(mean).to(proprio).expand_as(proprio)
+        given = Seen(images, proprio, inputs.token_ids, inputs.lengths)
         with torch.inference_mode():
             state = ready.model.state(given, inputs.noise, inputs.noise_seeds)
+            if ready.giver:
+                state.given = ready.giver(observations, images, inputs.noise_seeds)
         if self.spec.inpaints:
             state.committed = inputs.committed
         words = ready.prepare.tokenize.spelled
-        state.reader = self.watch.reader(lambda: Labels(words(heard[0]), ready.view))
+        first = "" if "text" in self.options.blank else heard[0]
+        state.reader = self.watch.reader(lambda: Labels(words(first), ready.view))
         return state
 
     def _loaded(self) -> Ready:

@@ -172,7 +172,8 @@ class Trainer:
     def picture(self, path: Path) -> bool:
         """Write what the averaged weights imagine; False if the paradigm predicts no image."""
         lesson, noise, seeds = self._held_out_lesson(PICTURED_SAMPLES)
-        imagined = self.averaged().imagine(lesson.seen, noise, seeds)
+        model = self.averaged()
+        imagined = model.imagined(model.program().run(model.state(lesson.seen, noise, seeds)))
         if imagined is not None:
             write_picture(path, lesson.seen.images, lesson.future, imagined)
         return imagined is not None

@@ -142,7 +142,7 @@ def _policy_row(name: str) -> dict[str, Any]:
         "paradigm": spec.paradigm,
         "track": spec.track,
         "chunk": spec.horizon,
-        "looks_at": ", ".join([*spec.cameras, *spec.proprio, *spec.privileged]) or "nothing",
+        "looks_at": ", ".join([*spec.cameras, *spec.proprio, *spec.moved_by]) or "nothing",
         "parameters": dict(needs.parameters),
         "memory_gb": needs.memory_gb,
         "needs": dict(needs.files),

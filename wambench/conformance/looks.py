@@ -135,6 +135,7 @@ def made_up(suite: Suite, needs: PolicySpec, seen: Sequence[Observation]) -> Seq
                     name: random.normal(0, 0.3, suite.spec.privileged[name])
                     for name in needs.privileged
                 },
+                foreseen=one.foreseen,
             ),
             np.zeros((0, suite.spec.action.dim)),
         )

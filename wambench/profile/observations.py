@@ -37,6 +37,11 @@ def observations(spec: PolicySpec, count: int, seed: int = 0) -> Sequence[Observ
                 name: made_up_state(random, name, dims.get(name, FREE_DIM)) for name in spec.proprio
             },
             privileged={n: random.normal(0, 0.3, FREE_DIM) for n in spec.privileged},
+            foreseen={
+                camera: np.stack([_image(random, size) for _ in spec.foresees])
+                for camera in spec.cameras
+                if spec.foresees
+            },
         )
         for index in range(count)
     ]

@@ -4,6 +4,7 @@ A :class:`Suite` is light (the driver lists its tasks without importing a physic
 :class:`Simulator` is heavy and lives alone in a worker process.
 """
 
+from wambench.suite.branching import branched
 from wambench.suite.simulator import Simulator, state_digest
 from wambench.suite.suite import Check, Suite, first_task
 from wambench.suite.task import Factors, InitState, Instructions, Task
@@ -16,6 +17,7 @@ __all__ = [
     "Simulator",
     "Suite",
     "Task",
+    "branched",
     "first_task",
     "state_digest",
 ]

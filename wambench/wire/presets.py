@@ -32,7 +32,7 @@ class WirePreset(Frozen):
         found = [f"needs camera {name!r}" for name in policy.cameras if name not in self.images]
         parts = dict(self.state)
         found += [f"needs {name!r}" for name in policy.proprio if name not in parts]
-        found += [f"needs to be told {name!r}" for name in policy.privileged]
+        found += [f"needs to be told {name!r}" for name in policy.moved_by]
         if policy.cameras and policy.orientation not in (None, self.orientation):
             found.append(f"needs {policy.orientation} pictures, {self.orientation} are sent")
         for field in type(self.action).model_fields if policy.action else ():

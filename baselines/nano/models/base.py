@@ -94,10 +94,11 @@ class NanoModel(nn.Module, ABC):
         """Compute what is computed from training frames [N, 3, h, w] before training begins."""
         return None
 
-    def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
+    def imagined(self, state: Any) -> Tensor | None:
         """Frames [B, K, 3, side, cameras * side] in about [-1, 1] that the model expects to see.
 
-        Arguments as of :meth:`state`; None for a model that predicts no image.
+        Of the inference whose program has run over ``state``, which stays as it is; None from a
+        model that predicts no image.
         """
         return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,13 @@ from baselines.videowam.reading import attention
 from baselines.videowam.state import State
 from wambench.attention import Attention
 from wambench.inference import Program, Step
+
+
+@dataclass
+class Clip(State):
+    """A video model's state, in which another future may be ``given``: [B, C, F - 1, h, w]."""
+
+    given: Tensor | None = field(init=False, repr=False, default=None)
 
 
 class NanoFastWam(NanoModel):
@@ -57,11 +65,11 @@ class NanoFastWam(NanoModel):
         )
         return Losses(found.total, found.action, found.video)
 
-    def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> State:
+    def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Clip:
         """The video model's state."""
         text, valid = self._text(seen)
         shape = self.wam.config.latent_shape
-        return State(
+        return Clip(
             proprio=seen.proprio,
             noise_action=noise,
             noise_video=batch_noise(seeds, shape, noise.device).to(noise.dtype),
@@ -88,10 +96,10 @@ class NanoFastWam(NanoModel):
         """The video's and the text's."""
         return state.kept()
 
-    def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
+    def imagined(self, state: State) -> Tensor:
         """The frames after the present one; plain acts without them but imagines as idm does."""
-        program = self._program("idm" if self.mode == "plain" else self.mode)
-        state = program.run(self.state(seen, noise, seeds))
+        if self.mode == "plain":
+            state = self._program("idm").run(replace(state))
         return self.codec.decode(state.video[:, :, 1:].transpose(1, 2))
 
     def fit(self, frames: Tensor) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -31,6 +32,13 @@ from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, 
 from baselines.nano.models.goal import GoalWAM, goal_loss
 from wambench.attention import Attention
 from wambench.inference import Program, StageName, Step
+
+
+@dataclass
+class Edit(State):
+    """An editor's state, in which another goal image may be ``given``: [B, N, C]."""
+
+    given: Tensor | None = None
 
 
 class NanoImageWAM(NanoModel):
@@ -62,11 +70,11 @@ class NanoImageWAM(NanoModel):
             found = loss(self.wam, batch, drawn, prefix_at_zero=True)
         return Losses(found.total, found.action, found.video)
 
-    def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> State:
+    def state(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Edit:
         """The editor's state; a goal image is imagined only if the program is asked to."""
         config = self.wam.config
         shape = (config.image_tokens, config.image_channels)
-        return State(
+        return Edit(
             proprio=seen.proprio,
             noise=noise,
             lengths=seen.lengths,
@@ -104,9 +112,9 @@ class NanoImageWAM(NanoModel):
         """The editor's."""
         return tensors(state.cache)
 
-    def imagine(self, seen: Seen, noise: Tensor, seeds: tuple[int, ...]) -> Tensor | None:
+    def imagined(self, state: State) -> Tensor:
         """The goal image, which acting leaves out or denoises half a step."""
-        state = self.program(STEPS).run(self.state(seen, noise, seeds))
+        state = self.program(STEPS).run(replace(state, reader=None))
         assert state.target is not None
         grid = self.wam.config.token_grid
         return self.codec.decode(state.target.transpose(1, 2).unflatten(2, grid))[:, None]

@@ -1,0 +1,182 @@
+"""Ask a policy what it imagines at moments of its episodes; score it beside what knows less.
+
+What is compared with the truth: ``imagined``, the policy's; ``untrained``, that of random weights;
+``copy``, the present frame; ``other``, what another episode showed; ``noise``. What is true:
+``executed``, what the policy's own chunk shows; ``expert``, what the expert's actions show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.imagination.moments import Episode, Looking, Moment, Shown, TaskProcess
+from analysis.imagination.scoring import scores
+from wambench import plugins
+from wambench.cells import digest_of
+from wambench.contract import Observation
+from wambench.errors import UserError
+from wambench.inference import Imagined
+from wambench.policy import Policy
+from wambench.profile.observations import observations
+from wambench.protocols import Protocol
+
+Frames = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a policy says at a moment: its chunk [H, A], frames [cameras, T, H, W, 3]."""
+
+    chunk: NDArray[np.floating]
+    imagined: Frames
+
+
+@dataclass(frozen=True)
+class Found:
+    """Of one policy: a row per moment, prediction, truth, camera, frame and region; the moments."""
+
+    rows: pd.DataFrame
+    moments: Sequence[Moment]
+
+
+def untrained(policy: Policy) -> Policy | None:
+    """The policy's first control of random weights, loaded; None if it has none."""
+    draws = policy.controls().get("untrained", ())
+    if not draws:
+        return None
+    control = plugins.make_policy(draws[0].policy, draws[0].options)
+    control.load()
+    return control
+
+
+def ask(policy: Policy, moments: Sequence[Moment]) -> Sequence[Answer]:
+    """What a policy that :func:`imagines` says at moments, in order."""
+    return [
+        Answer(policy.act([moment.seen])[0], _imagined(policy, moment.seen).frames[0])
+        for moment in moments
+    ]
+
+
+def imagines(label: str, policy: Policy) -> None:
+    """Raise UserError, before work starts, for a policy that shows nothing that it imagines."""
+    inference = policy.inference("meta") if policy.spec.track != "scripted" else None
+    if inference is None or inference.imagined is None:
+        raise UserError(
+            f"policy {label!r} imagines no frames, or does not show them; name one that does "
+            "(a world-action model)"
+        )
+
+
+def offsets_of(policy: Policy) -> Sequence[int]:
+    """How many control steps ahead a loaded policy imagines."""
+    (seen,) = observations(policy.spec, 1)
+    return tuple(_imagined(policy, seen).offsets)
+
+
+def _imagined(policy: Policy, seen: Observation) -> Imagined:
+    import torch
+
+    inference = policy.inference("loaded")
+    assert inference is not None and inference.imagined is not None  # see imagines()
+    with torch.inference_mode():
+        return inference.imagined(inference.program.run(inference.state([seen])))
+
+
+def study(
+    label: str,
+    policy: Policy,
+    offsets: Sequence[int],
+    episodes: Sequence[Episode],
+    rules: Protocol,
+    stride: int,
+    control: Policy | None = None,
+) -> Found:
+    """Score one loaded policy at the moments of episodes, of any tasks.
+
+    Args:
+        label: what rows call it.
+        policy: that made the episodes, or another one.
+        offsets: control steps ahead at which it imagines.
+        episodes: stored ones.
+        rules: the protocol they were made under.
+        stride: control steps between moments.
+        control: the same policy with random weights, loaded.
+    """
+    looking = Looking(rules, policy.spec, stride, tuple(offsets))
+    tasks: dict[tuple[str, int], list[Episode]] = {}
+    for episode in episodes:
+        tasks.setdefault((episode.cell.suite, episode.cell.task_index), []).append(episode)
+    every: list[Moment] = []
+    predicted: dict[str, list[Frames]] = {"imagined": [], "untrained": []}
+    executed: list[Shown] = []
+    for group in tasks.values():
+        with TaskProcess() as process:
+            moments = process.moments(group, looking)
+            answers = ask(policy, moments)
+            executed += process.executed(moments, [one.chunk for one in answers], looking)
+        every += moments
+        predicted["imagined"] += [one.imagined for one in answers]
+        if control is not None:
+            predicted["untrained"] += [one.imagined for one in ask(control, moments)]
+    predicted = {name: frames for name, frames in predicted.items() if frames}
+    rows = []
+    for index, moment in enumerate(every):
+        guesses = {name: frames[index] for name, frames in predicted.items()}
+        guesses |= baselines(every, index)
+        truths = {"executed": executed[index]}
+        if moment.expert is not None:
+            truths["expert"] = moment.expert
+        rows += _rows(label, moment, guesses, truths, policy.spec.cameras, offsets)
+    return Found(pd.DataFrame(rows), every)
+
+
+def baselines(moments: Sequence[Moment], index: int) -> Mapping[str, Frames]:
+    """Futures that know nothing of this moment's: copy, other (where there is one), noise."""
+    moment = moments[index]
+    shape = moment.stored.shape
+    seed = int(digest_of(["noise", moment.episode.cell.key, moment.step])[:16], 16)
+    out = {
+        "copy": np.broadcast_to(moment.present[:, None], shape),
+        "noise": np.random.default_rng(seed).integers(0, 256, shape, np.uint8),
+    }
+    key = moment.episode.cell.key
+    others = [one for one in moments if one.episode.cell.key != key]
+    if others:
+        out["other"] = others[seed % len(others)].stored
+    return out
+
+
+def _rows(
+    label: str,
+    moment: Moment,
+    guesses: Mapping[str, Frames],
+    truths: Mapping[str, Shown],
+    cameras: Sequence[str],
+    offsets: Sequence[int],
+) -> list[dict[str, Any]]:
+    cell = moment.episode.cell
+    place = {
+        "policy": label,
+        "suite": cell.suite,
+        "task_index": cell.task_index,
+        "init_state": cell.init_state,
+        "seed": cell.seed,
+        "outcome": moment.episode.outcome,
+        "step": moment.step,
+    }
+    out = []
+    for truth, shown in truths.items():
+        for prediction, frames in guesses.items():
+            for row in scores(frames, shown, moment.present):
+                where = {
+                    "camera": cameras[row.pop("camera_index")],
+                    "offset": offsets[row.pop("frame")],
+                }
+                out.append(place | {"prediction": prediction, "truth": truth} | where | row)
+    return out
