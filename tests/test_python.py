@@ -201,6 +201,14 @@ def test_bad_sweeps_get_one_line(what: str, work: Path, monkeypatch: pytest.Monk
     assert [path.name for path in work.iterdir()] == ["s.yaml"], "nothing was written"
 
 
+@pytest.mark.usefixtures("toy")
+def test_a_process_that_has_a_ray_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ray.is_initialized", lambda: True)
+    monkeypatch.setattr("ray.init", None)
+    with pytest.raises(UserError, match=r"connected to a Ray already; call ray\.shutdown\(\)"):
+        wambench.sweep(**TOY, out=tmp_path / "run", workers=1)
+
+
 def test_a_run_is_only_read(tmp_path: Path) -> None:
     run = Run(write_run(tmp_path / "run", {"p": "sf.e", "q": "ssss"}, tasks=2))
     before = tree(tmp_path)
