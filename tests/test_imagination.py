@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from analysis.imagination import moments as gathering
-from analysis.imagination.moments import Episode, Looking, moments
+from analysis.imagination.moments import Episode, Looking, TaskProcess, moments
 from analysis.imagination.scoring import compared
 from analysis.imagination.study import Found, study
 from analysis.imagination.summary import summary
@@ -299,6 +299,17 @@ print(0)
 @pytest.mark.slow
 def test_nano_policies_on_real_episodes(tmp_path: Path) -> None:
     in_simulators_process(REAL, str(tmp_path / "run"), *NAMES)  # the expert under their names
+    with Store.read(tmp_path / "run") as store:
+        stored = store.cells()[0]
+        one = Episode(stored.cell, str(stored.outcome), store.trace(stored.cell.key))
+    spec = plugins.make_policy(NAMES[0], {}).spec
+    with TaskProcess() as process:  # the expert's own future is what it did, to the pixel
+        found = process.moments([one], Looking(protocol("nano-1"), spec, 24, (8, 16)))
+    whole = [moment for moment in found if moment.step + 16 <= len(one.trace.actions)]
+    assert len(whole) >= 3
+    for moment in whole:
+        assert moment.expert is not None and (moment.expert.frames == moment.stored).all()
+
     out = tmp_path / "study"
     ended = wambench("imagine", tmp_path / "run", "--out", out, "--stride", "48", timeout=900)
     assert ended.returncode == 0, ended.stderr

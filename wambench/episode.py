@@ -130,6 +130,9 @@ def run_episode(
                 chunk = checked_chunk(answer, suite.action, setting.policy.horizon)
                 pace.take(gripped(chunk, setting), _charge(cell, setting, step, seconds))
             on_step(step)
+            if setting.policy.foresees:
+                with watch("foresee"):
+                    follow(simulator)
             action = pace.next()
             with watch("physics"):
                 simulator.step(action)
@@ -265,8 +268,21 @@ def observe(
         )
 
 
+def follow(simulator: Simulator) -> None:
+    """Let the suite's expert go along, whatever is executed; once before each control step.
+
+    An expert's plan is over many steps. One that is made anew at every look begins anew each time:
+    it lifts what is lifted already, and would never show how it is carried.
+    """
+    simulator.privileged((EXPERT_ACTION,))
+
+
 def expert_branch(setting: Setting, simulator: Simulator, steps: int) -> NDArray[np.float64]:
-    """Snapshots [steps + 1, n] of what the suite's expert would do from here; nothing is done."""
+    """Snapshots [steps + 1, n] of what the suite's expert would do from here; nothing is done.
+
+    It is the expert that was asked at every step so far (see :func:`follow`), as in the
+    demonstrations that policies learn from.
+    """
 
     def choose(step: int) -> NDArray[np.float64]:
         action = simulator.privileged((EXPERT_ACTION,))[EXPERT_ACTION]

@@ -21,7 +21,16 @@ from wambench import plugins
 from wambench.cells import Cell
 from wambench.clock import Stopwatch
 from wambench.contract import EXPERT_ACTION, Observation, PolicySpec, checked_chunk, orient
-from wambench.episode import Setting, course, expert_branch, fit_image, gripped, observe, sensed
+from wambench.episode import (
+    Setting,
+    course,
+    expert_branch,
+    fit_image,
+    follow,
+    gripped,
+    observe,
+    sensed,
+)
 from wambench.errors import UserError
 from wambench.facts import Role
 from wambench.protocols import Protocol
@@ -135,7 +144,7 @@ def moments(episodes: Sequence[Episode], looking: Looking) -> list[Moment]:
     for episode in episodes:
         suite = plugins.make_suite(episode.cell.suite)
         tells = EXPERT_ACTION in suite.spec.privileged
-        for step, simulator, setting in _along(episode, looking):
+        for step, simulator, setting in _along(episode, looking, follows=tells):
             seen = observe(episode.cell, setting, simulator, step, Stopwatch())
             snapshots = episode.trace.snapshots
             later = [min(step + ahead, len(snapshots) - 1) for ahead in looking.offsets]
@@ -163,8 +172,13 @@ def executed(
     return out
 
 
-def _along(episode: Episode, looking: Looking) -> Iterator[tuple[int, Simulator, Setting]]:
-    """Replay an episode; stops at its moments, of which its end is none."""
+def _along(
+    episode: Episode, looking: Looking, *, follows: bool = False
+) -> Iterator[tuple[int, Simulator, Setting]]:
+    """Replay an episode, perhaps with an expert that goes along; stops at its moments.
+
+    Its end is none of them.
+    """
     cell, trace = episode.cell, episode.trace
     suite = plugins.make_suite(cell.suite)
     task = suite.tasks()[cell.task_index]
@@ -181,6 +195,8 @@ def _along(episode: Episode, looking: Looking) -> Iterator[tuple[int, Simulator,
             )
         if step % looking.stride == 0 and step < len(trace.actions):
             yield step, simulator, setting
+        if follows:
+            follow(simulator)
 
 
 def _in_turn(actions: NDArray[np.float64]) -> Callable[[int], NDArray[np.float64]]:
