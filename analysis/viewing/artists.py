@@ -85,11 +85,14 @@ class Artists:
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def expect(self, suite: str, task: str, rules: Protocol) -> None:
-        """Begin to open a task, if none is open yet: opening takes most of a first frame's time."""
+    def expect(self, suite: str, task: str, rules: Protocol, *, likely: bool) -> None:
+        """Begin to open a task: that takes most of a first frame's time.
+
+        One that is not ``likely`` to be asked for is opened only if no other is.
+        """
         with self._lock:
             idle = not self._artists
-        if idle:
+        if likely or idle:
             self._artist(suite, task, rules)
 
     def draw(self, frame: Frame, step: int, rules: Protocol) -> bytes:

@@ -16,6 +16,7 @@ from wambench import plugins
 from wambench.cells import Cell
 from wambench.episode import reset
 from wambench.errors import UserError, one_line
+from wambench.inset import with_inset
 from wambench.protocols import Protocol
 from wambench.suite import Simulator, Task
 
@@ -25,11 +26,19 @@ QUALITY = 90  # of its JPEG
 
 @dataclass(frozen=True)
 class Frame:
-    """Wanted: a moment as a camera shows it. ``snapshot``: float64 [n]."""
+    """Wanted: a moment as a camera shows it.
+
+    Attributes:
+        cell: whose.
+        snapshot: float64 [n].
+        camera: one of the suite's.
+        wait: the decision that is awaited, see :mod:`wambench.inset`.
+    """
 
     cell: Cell
     snapshot: NDArray[np.float64]
     camera: str
+    wait: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,8 +102,9 @@ class _Table:
         if isinstance(wanted, Why):
             return self._explain(wanted.snapshots)
         drawn = self._simulator.draw(wanted.snapshot, [wanted.camera], (SIDE, SIDE))
-        file = io.BytesIO()
-        Image.fromarray(drawn[wanted.camera]).save(file, "JPEG", quality=QUALITY)
+        hz, file = self._suite.spec.control_hz, io.BytesIO()
+        (shown,) = with_inset(iter([drawn[wanted.camera]]), [wanted.wait], hz)
+        Image.fromarray(shown).save(file, "JPEG", quality=QUALITY)
         return file.getvalue()
 
     def _explain(self, snapshots: NDArray[np.float64]) -> Answer:

@@ -68,8 +68,6 @@ class KindsOf:
 
 def _rows(rows: list[Mapping[str, object]]) -> Iterator[tuple[str, Kind]]:
     for row in rows:
-        if row["label"] in DEFINITIONS:
-            yield (
-                str(row["key"]),
-                Kind(str(row["label"]), int(str(row["step"])), str(row["evidence"])),
-            )
+        label = str(row["label"])
+        if label in DEFINITIONS:
+            yield str(row["key"]), Kind(label, int(str(row["step"])), str(row["evidence"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,14 @@ from analysis.viewing.artists import Artists
 from analysis.viewing.choosing import Choice
 from analysis.viewing.drawing import Frame, Why
 from analysis.viewing.kinds import UNEXPLAINED, KindsOf
-from analysis.viewing.runs import UNREADABLE, Run, Runs, told
+from analysis.viewing.runs import UNREADABLE, Runs, told
 from analysis.viewing.tapes import Tapes
 from wambench.errors import UserError
 
 HOSTS = ("127.0.0.1", "localhost")
 """Names under which the page may be asked for: another would be a stranger's that points here."""
 GUARD = {
-    "Content-Security-Policy": "default-src 'none'; img-src 'self' blob:; script-src 'self'; "
+    "Content-Security-Policy": "default-src 'none'; img-src 'self' blob: data:; script-src 'self'; "
     "style-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -55,8 +54,8 @@ class Site:
         """As an ASGI application."""
         return Starlette(
             routes=[
-                Route("/", self.list),
-                Route("/episode", self.episode),
+                Route("/", self.list_page),
+                Route("/episode", self.episode_page),
                 Route("/frame", self.frame),
                 Route("/why", self.why),
                 Route("/view.css", self.style),
@@ -70,16 +69,17 @@ class Site:
 
     # -- pages -----------------------------------------------------------------------------
 
-    def list(self, request: Request) -> Response:
+    def list_page(self, request: Request) -> Response:
         """The episodes that fit a choice, and the runs there are."""
         choice = Choice.read(request.query_params)
         page = request.query_params.get("page", "1")
         found = listing.find(self._runs, choice, self._kinds, page)
-        if found.rows:
-            self._expect(found.rows[0])
+        if found.rows:  # its task is opened while the list is looked at
+            first = found.rows[0]
+            self._expect(first.run.id, first.stored.cell.key, likely=bool(choice.task))
         return self._page("list.html", found=found, choice=choice)
 
-    def episode(self, request: Request) -> Response:
+    def episode_page(self, request: Request) -> Response:
         """One episode, and on request another one on the same cell beside it."""
         asked = request.query_params
         choice = Choice.read(asked)
@@ -90,6 +90,7 @@ class Site:
             other = self._shown(run or shown.run.id, key)
             if other.stored.cell.place[1:] != shown.stored.cell.place[1:]:
                 raise UserError("these two episodes are not of the same cell; choose on the page")
+        self._expect(shown.run.id, shown.stored.cell.key, likely=True)
         scene = episode.scene(shown)
         camera = asked.get("camera", "")
         return self._page(
@@ -120,7 +121,7 @@ class Site:
                 raise UserError(f"no camera {camera!r}; there are {', '.join(cameras)}")
             if step >= len(tape.snapshots):
                 raise UserError(f"no step {step}; there are 0 to {len(tape.snapshots) - 1}")
-            wanted = Frame(tape.cell, tape.snapshots[step], camera)
+            wanted = Frame(tape.cell, tape.snapshots[step], camera, tape.waits[step])
             drawn = self._artists.draw(wanted, step, tape.rules)
         except UNREADABLE as error:
             return _told(error)
@@ -176,12 +177,12 @@ class Site:
         except UNREADABLE as error:
             raise UserError(told(error)) from None
 
-    def _expect(self, row: listing.Row) -> None:
-        """Begin to open the first episode's task while its reader looks at the list."""
+    def _expect(self, run_id: str, key: str, *, likely: bool) -> None:
+        """Begin to open an episode's task; one that is not ``likely`` only if none is open yet."""
         try:
-            tape = self._tapes.get(row.run, row.stored.cell.key)
+            tape = self._tapes.get(self._runs.get(run_id), key)
             if tape.cameras():
-                self._artists.expect(tape.cell.suite, tape.cell.task, tape.rules)
+                self._artists.expect(tape.cell.suite, tape.cell.task, tape.rules, likely=likely)
         except UNREADABLE:  # who asks for a frame is told
             return
 

@@ -14,7 +14,9 @@ from analysis.viewing.episode import cell_of
 from analysis.viewing.runs import Run
 from wambench import plugins
 from wambench.cells import Cell
+from wambench.clock import PREFIX
 from wambench.errors import UserError
+from wambench.inset import decisions_of, under_way
 from wambench.protocols import Protocol
 
 KEPT = 16  # episodes, of 1 MB at most
@@ -22,11 +24,19 @@ KEPT = 16  # episodes, of 1 MB at most
 
 @dataclass(frozen=True)
 class Tape:
-    """An episode's course. ``snapshots``: float64 [T + 1, n]."""
+    """An episode's course.
+
+    Attributes:
+        cell: whose.
+        rules: the protocol it was run under.
+        snapshots: float64 [T + 1, n].
+        waits: of each snapshot the decision that is awaited, of :func:`wambench.inset.under_way`.
+    """
 
     cell: Cell
     rules: Protocol
     snapshots: NDArray[np.float64]
+    waits: Sequence[tuple[int, int] | None]
 
     def cameras(self) -> Sequence[str]:
         """Of its suite; UserError if that is not installed."""
@@ -57,4 +67,7 @@ def _read(run: Run, key: str) -> Tape:
         stored = cell_of(store, key)
         if stored.outcome is None:
             raise UserError(f"{stored.cell.describe()} has no episode yet; run its sweep")
-        return Tape(stored.cell, store.protocol(), store.trace(key).snapshots)
+        snapshots = store.trace(key).snapshots
+        decisions = decisions_of(store.measurements(PREFIX, key).get(key, {}))
+        waits = under_way(decisions, len(snapshots))
+        return Tape(stored.cell, store.protocol(), snapshots, waits)

@@ -357,14 +357,20 @@ class Store:
                 f"({one_line(error)}); restore the run from a backup, or run its sweep anew"
             ) from None
 
-    def measurements(self, prefix: str) -> Mapping[str, Mapping[str, Sequence[float]]]:
-        """Key -> name -> a number for each look, of current cells and names that begin so."""
+    def measurements(
+        self, prefix: str, key: str | None = None
+    ) -> Mapping[str, Mapping[str, Sequence[float]]]:
+        """Key -> name -> a number for each look, of names that begin so; of all current cells.
+
+        Or of one cell alone, with its ``key``.
+        """
         if not has_table(self._db, "main", "measurements"):
             return {}
+        chosen, values = ("current", []) if key is None else ("cell_key = ?", [key])
         rows = self._db.execute(
             "SELECT cell_key, name, numbers FROM measurements JOIN cells ON key = cell_key "
-            f"WHERE current AND substr(name, 1, ?) = ? ORDER BY {CANONICAL}, name",
-            (len(prefix), prefix),
+            f"WHERE {chosen} AND substr(name, 1, ?) = ? ORDER BY {CANONICAL}, name",
+            (*values, len(prefix), prefix),
         )
         found: dict[str, dict[str, Sequence[float]]] = {}
         for key, name, numbers in rows:
