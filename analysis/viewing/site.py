@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -74,10 +75,12 @@ class Site:
         choice = Choice.read(request.query_params)
         page = request.query_params.get("page", "1")
         found = listing.find(self._runs, choice, self._kinds, page)
+        answer = self._page("list.html", found=found, choice=choice)
         if found.rows:  # its task is opened while the list is looked at
-            first = found.rows[0]
-            self._expect(first.run.id, first.stored.cell.key, likely=bool(choice.task))
-        return self._page("list.html", found=found, choice=choice)
+            first, likely = found.rows[0], bool(choice.task)
+            place = first.run.id, first.stored.cell.key
+            answer.background = BackgroundTask(self._expect, *place, likely=likely)
+        return answer
 
     def episode_page(self, request: Request) -> Response:
         """One episode, and on request another one on the same cell beside it."""
