@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import html
 import io
@@ -19,12 +20,14 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from analysis.attention import page as attention_page
 from analysis.viewing import artists as artists_module
 from analysis.viewing.artists import Artists
 from analysis.viewing.choosing import ROWS
@@ -37,6 +40,7 @@ from tests.records import grid, make_cell, make_record, make_run
 from tests.running import COMMAND
 from tests.test_report import good_passport, write_run
 from wambench import plugins
+from wambench.cells import Cell
 from wambench.store import STORE_NAME, Store, StoredCell, lighten
 from wambench.suite import Suite
 
@@ -281,6 +285,94 @@ def test_what_is_not_installed_is_told(client: TestClient, folder: Path) -> None
     one = next(s for s in stored(folder / "two") if s.cell.suite == "elsewhere" and s.outcome)
     text = client.get("/episode", params={"of": "two", "key": one.cell.key}).text
     assert "unknown suite" in text and "data-frame" not in text
+
+
+# -- what policies read --------------------------------------------------------------------------
+
+
+def make_study(client: TestClient, folder: Path, cell: Cell) -> dict[str, str]:
+    """A study of this very episode, decided at steps 0 and 4, all of it at the top right.
+
+    Returns what asks for a frame under it.
+    """
+    asked = {"of": "two", "key": cell.key, "camera": "agentview"}
+    levels = np.full((2, 2, 2, 4), 128, np.uint8)  # moments, layers + 1, heads + 1, tokens
+    levels[:, 0, 0, 1] = 255
+    pictures = [client.get("/frame", params={**asked, "step": step}).content for step in (0, 4)]
+    encoded = ["data:image/jpeg;base64," + base64.b64encode(one).decode() for one in pictures]
+    grid = {"rows": 2, "columns": 2, "edges": [0, 0, 1, 1]}
+    data = {
+        "place": {"suite": cell.suite, "task": cell.task, "init_state": cell.init_state, "seed": 0},
+        "steps": [0, 4], "pictures": {"agentview": encoded}, "colours": attention_page._colours(),
+        "policies": [
+            {"name": "starer", "cameras": {"agentview": grid}, "layers": 1, "heads": 1,
+             "levels": base64.b64encode(levels.tobytes()).decode()},
+        ],
+    }  # fmt: skip
+    (folder / "study").mkdir()
+    page = f'<script type="application/json" id="data">{json.dumps(data)}</script>'
+    (folder / "study" / "attention.html").write_text(page)
+    (folder / "study" / "manifest.json").write_text('{"command": "wambench attention …"}')
+    return asked | {"reads": "starer@study"}
+
+
+def long_and_other(folder: Path) -> tuple[Cell, Cell]:
+    """A cell of more than eight steps, and another policy's on the same place."""
+    cells = {one.cell.place: one for one in stored(folder / "two") if one.cell.suite == "toy"}
+    for place, one in cells.items():
+        other = cells["odd", *place[1:]]
+        if place[0] == "expert" and (one.steps or 0) > 8 and other.steps:
+            return one.cell, other.cell
+    raise AssertionError("all are short")
+
+
+def test_what_is_read_lies_over_the_frames_that_the_study_saw(
+    client: TestClient, folder: Path, toy: Suite
+) -> None:
+    cell, other = long_and_other(folder)
+    asked = make_study(client, folder, cell)
+    page = client.get("/episode", params={"of": "two", "key": cell.key}).text
+    assert '<option value="starer@study"' in page and "wambench attention …" in page
+    plain = {name: value for name, value in asked.items() if name != "reads"}
+
+    def picture(params: dict[str, str], step: int) -> Any:
+        answer = client.get("/frame", params={**params, "step": step})
+        assert answer.status_code == 200
+        return np.asarray(Image.open(io.BytesIO(answer.content)), np.int64), answer.headers
+
+    half = SIDE // 2
+    for step in (0, 3, 4, 7):
+        (before, _), (after, headers) = picture(plain, step), picture(asked, step)
+        assert "note" not in headers
+        changed = np.abs(after - before)
+        assert changed[:half, half:].mean() > 50
+        assert changed[half:].max() < 40 and changed[:half, : half - 8].mean() < 5
+        red, _, blue = after[: half - 8, half + 8 :].reshape(-1, 3).mean(axis=0)
+        assert red > blue, "orange"
+    after, headers = picture(asked, 8)
+    assert "does not go as far" in unquote(headers["note"])
+    assert (after == picture(plain, 8)[0]).all()
+    strange = asked | {"key": other.key}
+    after, headers = picture(strange, 0)
+    assert "another picture" in unquote(headers["note"])
+    assert (after == picture({**plain, "key": other.key}, 0)[0]).all()
+    for reads in ("nobody@study", "starer@../study", "starer", "@"):
+        assert "no study" in unquote(picture({**asked, "reads": reads}, 0)[1]["note"])
+
+
+@pytest.mark.parametrize(
+    "page",
+    ["", "<p>", '<script type="application/json" id="data">{</script>', "\x00",
+     '<script type="application/json" id="data">{"place": {"suite": "toy"}}</script>',
+     '<script type="application/json" id="data">[1]</script>'],
+)  # fmt: skip
+def test_what_is_no_study_is_not_offered(client: TestClient, folder: Path, page: str) -> None:
+    (folder / "study").mkdir()
+    (folder / "study" / "attention.html").write_text(page)
+    (folder / "study" / "manifest.json").write_text('{"command": "c"}')
+    cell = next(one.cell for one in stored(folder / "two") if one.outcome)
+    answer = client.get("/episode", params={"of": "two", "key": cell.key})
+    assert answer.status_code == 200 and 'id="reads"' not in answer.text
 
 
 # -- processes ---------------------------------------------------------------------------------

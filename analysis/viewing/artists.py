@@ -63,6 +63,10 @@ class _Artist:
         answer: Answer = self._pipe.recv()
         return answer
 
+    def kill(self) -> None:
+        """End the process now; who waits for its answer is told that it is gone."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the process, once it is not asked any more."""
         with self._lock:
@@ -84,6 +88,7 @@ class Artists:
         self._frames: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def expect(self, suite: str, task: str, rules: Protocol, *, likely: bool) -> None:
         """Begin to open a task: that takes most of a first frame's time.
@@ -120,9 +125,12 @@ class Artists:
         return found
 
     def close(self) -> None:
-        """End all processes."""
+        """End all processes, and make no more."""
         with self._lock:
+            self._is_closed = True
             artists, self._artists = list(self._artists.values()), OrderedDict()
+        for artist in artists:
+            artist.kill()
         for artist in artists:
             artist.close()
 
@@ -148,6 +156,8 @@ class Artists:
         table = (suite, task, rules.model_dump_json())
         dismissed = []
         with self._lock:
+            if self._is_closed:
+                raise UserError("the server is about to end")
             artist = self._artists.get(table)
             if artist is None:
                 while len(self._artists) >= self._processes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import webbrowser
 from pathlib import Path
@@ -32,10 +31,7 @@ def command(
     """
     if not folder.is_dir():
         raise UserError(f"no folder {str(folder)!r}; name one that holds runs")
-    import uvicorn  # and what else a help does not need
-
-    from analysis.viewing.artists import Artists
-    from analysis.viewing.site import Site
+    from analysis.viewing.serving import serve  # and what else a help does not need
 
     try:
         listening = socket.create_server((LOOPBACK, port))
@@ -43,15 +39,10 @@ def command(
         raise UserError(
             f"cannot listen on {LOOPBACK}:{port}: {error.strerror}; choose another --port"
         ) from None
-    address = f"http://{LOOPBACK}:{listening.getsockname()[1]}/"
-    artists = Artists()
-    app = Site(folder, artists).app()
-    settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, timeout_graceful_shutdown=2, lifespan="off"
-    )
-    print(f"{folder} on {address}; Ctrl-C ends", flush=True)
-    if opens:
-        webbrowser.open(address)
-    with listening, contextlib.closing(artists), contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(settings).run(sockets=[listening])
+    with listening:
+        address = f"http://{LOOPBACK}:{listening.getsockname()[1]}/"
+        print(f"{folder} on {address}; Ctrl-C ends", flush=True)
+        if opens:
+            webbrowser.open(address)
+        serve(folder, listening)
     print("stopped")

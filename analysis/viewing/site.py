@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from starlette.applications import Starlette
@@ -21,8 +22,9 @@ from analysis.viewing.artists import Artists
 from analysis.viewing.choosing import Choice
 from analysis.viewing.drawing import Frame, Why
 from analysis.viewing.kinds import UNEXPLAINED, KindsOf
+from analysis.viewing.readings import DAMAGE, Studies
 from analysis.viewing.runs import UNREADABLE, Runs, told
-from analysis.viewing.tapes import Tapes
+from analysis.viewing.tapes import Tape, Tapes
 from wambench.errors import UserError
 
 HOSTS = ("127.0.0.1", "localhost")
@@ -49,7 +51,7 @@ class Site:
 
     def __init__(self, folder: Path, artists: Artists) -> None:
         self._runs, self._artists = Runs(folder), artists
-        self._kinds, self._tapes = KindsOf(), Tapes()
+        self._kinds, self._tapes, self._studies = KindsOf(), Tapes(), Studies(folder)
 
     def app(self) -> Starlette:
         """As an ASGI application."""
@@ -104,6 +106,8 @@ class Site:
             scene=scene,
             camera=camera if camera in scene.cameras else next(iter(scene.cameras), ""),
             step=_number(asked.get("step", "")),
+            studies=self._studies.of(shown.stored.cell),
+            reads=asked.get("reads", ""),
             rivals=episode.rivals(self._runs, shown, self._kinds),
             before=episode.neighbour(self._runs, choice, shown, self._kinds, -1),
             after=episode.neighbour(self._runs, choice, shown, self._kinds, 1),
@@ -113,7 +117,10 @@ class Site:
     # -- what a page asks for --------------------------------------------------------------
 
     def frame(self, request: Request) -> Response:
-        """A moment of an episode as a camera shows it, JPEG."""
+        """A moment of an episode as a camera shows it, JPEG; with ``reads`` under what is read.
+
+        Where that cannot be said the frame comes as it is, and a header tells why.
+        """
         asked = request.query_params
         try:
             run, key = self._runs.get(asked.get("of", "")), asked.get("key", "")
@@ -124,11 +131,32 @@ class Site:
                 raise UserError(f"no camera {camera!r}; there are {', '.join(cameras)}")
             if step >= len(tape.snapshots):
                 raise UserError(f"no step {step}; there are 0 to {len(tape.snapshots) - 1}")
-            wanted = Frame(tape.cell, tape.snapshots[step], camera, tape.waits[step])
-            drawn = self._artists.draw(wanted, step, tape.rules)
+            drawn = self._artists.draw(_frame(tape, step, camera), step, tape.rules)
+            note = ""
+            if asked.get("reads"):
+                try:
+                    drawn = self._laid(tape, step, camera, asked["reads"], drawn)
+                except UserError as error:
+                    note = str(error)
         except UNREADABLE as error:
             return _told(error)
-        return Response(drawn, media_type="image/jpeg", headers=GUARD | KEEP)
+        headers = GUARD | KEEP | ({"Note": quote(note)} if note else {})
+        return Response(drawn, media_type="image/jpeg", headers=headers)
+
+    def _laid(self, tape: Tape, step: int, camera: str, reads: str, drawn: bytes) -> bytes:
+        """A frame under what is read; ``reads``: ``READER@STUDY``."""
+        reader, _, name = reads.rpartition("@")
+        study = self._studies.get(tape.cell, name, reader)
+        at = min(study.decision(step), len(tape.snapshots) - 1)
+        try:
+            decided = self._artists.draw(_frame(tape, at, camera), at, tape.rules)
+            if not study.shows(decided, camera, at):
+                raise UserError(
+                    f"the study saw another picture at step {at}: it followed another course"
+                )
+            return study.over(drawn, reader, camera, at)
+        except DAMAGE as error:
+            raise UserError(f"the study {name!r} cannot be read: {told(error)}") from None
 
     def why(self, request: Request) -> Response:
         """Why an episode failed, found now; nothing of it is kept."""
@@ -163,6 +191,7 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
             undefined=StrictUndefined,
+            auto_reload=False,
         )
 
     def _source(self, name: str) -> str:
@@ -197,6 +226,10 @@ class Site:
 
 def _told(error: Exception) -> Response:
     return PlainTextResponse(told(error), 404, headers=GUARD | ALWAYS_ANEW)
+
+
+def _frame(tape: Tape, step: int, camera: str) -> Frame:
+    return Frame(tape.cell, tape.snapshots[step], camera, tape.waits[step])
 
 
 def _number(text: str) -> int:

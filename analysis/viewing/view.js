@@ -31,7 +31,7 @@ document.addEventListener("keydown", (event) => {
 const viewer = byId("viewer");
 if (viewer) {
   const KEPT = 400, AHEAD = 4, SLOW_MS = 400;
-  const slider = byId("step"), camera = byId("camera"), play = byId("play"), status = byId("status");
+  const slider = byId("step"), camera = byId("camera"), reads = byId("reads"), play = byId("play"), status = byId("status");
   const figures = [...viewer.querySelectorAll("figure")];
   const hz = Number(viewer.dataset.hz), last = Number(slider.max);
   const loaded = new Map();  // address -> promise of a picture
@@ -39,17 +39,20 @@ if (viewer) {
 
   const load = (figure, step) => {
     const at = Math.min(step, Number(figure.dataset.steps));
-    const address = `${figure.dataset.frame}&step=${at}&camera=${encodeURIComponent(camera.value)}`;
+    const more = new URLSearchParams({ step: at, camera: camera.value });
+    if (reads?.value) more.set("reads", reads.value);
+    const address = `${figure.dataset.frame}&${more}`;
     if (!loaded.has(address)) {
       loaded.set(address, fetch(address).then(async (answer) => {
         if (!answer.ok) throw new Error(await answer.text());
-        return URL.createObjectURL(await answer.blob());
+        const note = decodeURIComponent(answer.headers.get("Note") || "");
+        return { source: URL.createObjectURL(await answer.blob()), note };
       }));
       loaded.get(address).catch(() => loaded.delete(address));
       if (loaded.size > KEPT) {
         const [oldest, picture] = loaded.entries().next().value;
         loaded.delete(oldest);
-        picture.then(URL.revokeObjectURL, () => {});
+        picture.then(({ source }) => URL.revokeObjectURL(source), () => {});
       }
     }
     return loaded.get(address);
@@ -61,13 +64,17 @@ if (viewer) {
     const link = new URL(location.href);
     link.searchParams.set("step", wanted);
     link.searchParams.set("camera", camera.value);
+    if (reads?.value) link.searchParams.set("reads", reads.value);
+    else link.searchParams.delete("reads");
     byId("here").href = link;
     if (!playing) history.replaceState(null, "", link);
   };
 
+  const moment = () => `${wanted} ${camera.value} ${reads?.value}`;
+
   const draw = async () => {  // always the latest that is wanted, one after the other
-    while (shown !== `${wanted} ${camera.value}`) {
-      const step = wanted, seen = camera.value;
+    while (shown !== moment()) {
+      const drawn = moment(), step = wanted, seen = camera.value;
       const slow = setTimeout(() => {
         viewer.setAttribute("aria-busy", "true");
         status.textContent = "Drawing; the first frame of a task takes some seconds.";
@@ -76,19 +83,19 @@ if (viewer) {
         const pictures = await Promise.all(figures.map((figure) => load(figure, step)));
         await Promise.all(figures.map((figure, number) => {
           const image = figure.querySelector("img");
-          image.src = pictures[number];
+          image.src = pictures[number].source;
           const whose = figure.querySelector("strong").textContent;
           image.alt = `${whose} at step ${Math.min(step, figure.dataset.steps)}, camera ${seen}`;
           return image.decode().catch(() => {});
         }));
-        status.textContent = "";
+        status.textContent = pictures.map(({ note }) => note).filter(Boolean).join("; ");
       } catch (error) {
         playing = false;
         status.textContent = error.message || "The server does not answer.";
       }
       clearTimeout(slow);
       viewer.removeAttribute("aria-busy");
-      shown = `${step} ${seen}`;
+      shown = drawn;
     }
   };
 
@@ -128,6 +135,7 @@ if (viewer) {
   };
   slider.addEventListener("input", () => go(Number(slider.value)));
   camera.addEventListener("change", () => show(wanted));
+  reads?.addEventListener("change", () => show(wanted));
   play.addEventListener("click", run);
   byId("back").addEventListener("click", () => go(wanted - 1));
   byId("forth").addEventListener("click", () => go(wanted + 1));
