@@ -13,7 +13,7 @@ from wambench.protocols import Protocol
 
 PROCESSES = 2  # of 1 to 2 GB each
 KEPT_BYTES = 64_000_000  # of frames, some thousands
-PATIENCE_S = 120.0  # a simulator that takes longer to open a task or to draw it has hung
+PATIENCE_S = 300.0  # a simulator that takes longer to open a task or to draw it has hung
 
 Table = tuple[str, str, str]
 """Suite, task and the protocol as text."""

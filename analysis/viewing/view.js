@@ -21,8 +21,9 @@ for (const form of document.querySelectorAll("form.filters")) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || byId("keys").open) return;
-  const at = event.target.closest("input, select, textarea, button, summary, a");
-  const own = event.key === " " ? at && !at.matches("a, #step") : at?.matches("input, select, textarea");
+  const at = event.target;
+  const own = event.key === " " ? at.matches("button, select")  // what a control does by itself
+    : at.matches("select") || (event.key.length > 1 && at.matches("input"));
   if (own || !keys[event.key]) return;
   event.preventDefault();
   keys[event.key](event);
@@ -30,12 +31,12 @@ document.addEventListener("keydown", (event) => {
 
 const viewer = byId("viewer");
 if (viewer) {
-  const KEPT = 400, AHEAD = 4, SLOW_MS = 400;
+  const KEPT = 400, AHEAD = 4, SLOW_MS = 400, SETTLED_MS = 200;
   const slider = byId("step"), camera = byId("camera"), reads = byId("reads"), play = byId("play"), status = byId("status");
   const figures = [...viewer.querySelectorAll("figure")];
   const hz = Number(viewer.dataset.hz), last = Number(slider.max);
   const loaded = new Map();  // address -> promise of a picture
-  let wanted = Math.min(Number(viewer.dataset.step), last), shown = "", busy = null, playing = false;
+  let wanted = Math.min(Number(viewer.dataset.step), last), shown = "", busy = null, playing = false, settling = 0;
 
   const load = (figure, step) => {
     const at = Math.min(step, Number(figure.dataset.steps));
@@ -67,7 +68,8 @@ if (viewer) {
     if (reads?.value) link.searchParams.set("reads", reads.value);
     else link.searchParams.delete("reads");
     byId("here").href = link;
-    if (!playing) history.replaceState(null, "", link);
+    clearTimeout(settling);  // browsers refuse an address that changes all the time
+    if (!playing) settling = setTimeout(() => history.replaceState(null, "", link), SETTLED_MS);
   };
 
   const moment = () => `${wanted} ${camera.value} ${reads?.value}`;
@@ -144,6 +146,7 @@ if (viewer) {
     if (target.matches(".explain")) {
       target.disabled = true;
       const answer = await fetch(target.dataset.why);
+      target.disabled = false;
       if (!answer.ok) { status.textContent = await answer.text(); return; }
       const found = await answer.json(), place = target.parentElement;
       place.textContent = `${found.label}: ${found.evidence} `;
