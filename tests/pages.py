@@ -92,8 +92,9 @@ def _told(root: Element) -> Iterator[str]:
             yield f"<{tag}> is no img with an aria-label"
         if tag == "figure" and not name and not _text(one.find("figcaption")):
             yield "a figure has neither caption nor label"
-        if tag == "input" and not name and one.get("id") not in labels:
-            yield f"input {one.get('id')!r} has no label"
+        is_field = tag in ("input", "select") and one.get("type") != "hidden"
+        if is_field and not name and one.get("id") not in labels:
+            yield f"{tag} {one.get('id')!r} has no label"
         if (tag == "nav" or one.get("role") == "region") and not name:
             yield f"a {one.get('role') or tag} has no label"
 

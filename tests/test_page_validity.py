@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -177,6 +178,10 @@ def test_the_attention_page() -> None:
     ]
     text = attention_page.render(seen, "upright", "toy <1>", "wambench attention --out <x>")
     assert faults(text) == []
+    found = re.search(r'id="data">(.*?)</script>', text)
+    assert found is not None
+    place = {"suite": "toy", "task": "t", "init_state": 0, "seed": 0}
+    assert json.loads(found[1])["place"] == place  # by which wambench view knows the episode
 
 
 # -- the tables in LaTeX ---------------------------------------------------------------------------

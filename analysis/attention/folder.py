@@ -15,6 +15,7 @@ from wambench.errors import UserError
 MANIFEST, MEANS, DIFFERENCES, BLANKING = (
     "manifest.json", "means.csv", "differences.csv", "blanking.csv",
 )  # fmt: skip
+PAGE = "attention.html"
 
 
 @dataclass(frozen=True)

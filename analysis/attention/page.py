@@ -44,11 +44,18 @@ def render(seen: Sequence[Seen], orientation: Orientation, title: str, again: st
         }
         for name in names
     }
+    first = moments[0]
     data = {
+        "place": {
+            "suite": first.suite,
+            "task": first.task,
+            "init_state": first.init_state,
+            "seed": first.seed,
+        },
         "steps": [moment.step for moment in moments],
         "pictures": {
             camera: [_jpeg(moment.pictures[camera]) for moment in moments]
-            for camera in moments[0].pictures
+            for camera in first.pictures
         },
         "colours": _colours(),
         "end": END,
@@ -63,8 +70,8 @@ def render(seen: Sequence[Seen], orientation: Orientation, title: str, again: st
     )
     return environment.get_template("attention.html").render(
         title=title,
-        instruction=moments[0].seen.instruction,
-        cameras=list(moments[0].pictures),
+        instruction=first.seen.instruction,
+        cameras=list(first.pictures),
         policies=names,
         last=len(moments) - 1,
         again=again,

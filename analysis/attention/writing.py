@@ -13,7 +13,7 @@ import pandas as pd
 
 from analysis.attention import compare, figures, film, page
 from analysis.attention.asking import Answers, Plan
-from analysis.attention.folder import BLANKING, DIFFERENCES, MANIFEST, MEANS
+from analysis.attention.folder import BLANKING, DIFFERENCES, MANIFEST, MEANS, PAGE
 from analysis.attention.overhead import overhead
 from analysis.attention.regions import REGIONS
 from analysis.attention.study import BOTH, Arm
@@ -52,9 +52,7 @@ def write(
     title = (
         f"{plan.drawn.suite}, task {plan.drawn.task_index}, initial state {plan.drawn.init_state}"
     )
-    (out / "attention.html").write_text(
-        page.render(found.seen, turned, title, command), encoding="utf-8"
-    )
+    (out / PAGE).write_text(page.render(found.seen, turned, title, command), encoding="utf-8")
     film.write(
         out,
         "rollout",

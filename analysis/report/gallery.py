@@ -13,6 +13,7 @@ from analysis.report.strips import Strip
 from analysis.report.tables import Tables
 from analysis.report.taxonomy import Failed
 from wambench.cells import Cell
+from wambench.cli.selecting import options_of
 from wambench.store import Store, StoredCell, failed
 from wambench.video import film_name
 
@@ -107,9 +108,5 @@ def link(file: Path, page: Path) -> str:
 
 def film_command(cell: Cell, run: Path) -> str:
     """The command that films one episode to where the page looks for it."""
-    which = {
-        "--policy": cell.policy, "--suite": cell.suite, "--task": cell.task_index,
-        "--init": cell.init_state, "--seed": cell.seed, "--out": run / FILMS,
-    }  # fmt: skip
-    options = [str(part) for option in which.items() for part in option]
-    return shlex.join(["wambench", "video", str(run), *options])
+    films = ["--out", str(run / FILMS)]
+    return shlex.join(["wambench", "video", str(run), *options_of(cell), *films])

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from wambench.cells import Cell
 from wambench.errors import UserError, did_you_mean
 from wambench.store import Store, StoredCell
 
@@ -16,6 +17,15 @@ SuiteName = Annotated[str | None, typer.Option("--suite", help="Only this suite.
 TaskNumber = Annotated[int | None, typer.Option("--task", min=0, help="Only this task's number.")]
 InitState = Annotated[int | None, typer.Option("--init", min=0, help="Only this initial state.")]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Only this seed.")]
+
+
+def options_of(cell: Cell) -> list[str]:
+    """The options that choose one cell of a run."""
+    which = {
+        "--policy": cell.policy, "--suite": cell.suite, "--task": cell.task_index,
+        "--init": cell.init_state, "--seed": cell.seed,
+    }  # fmt: skip
+    return [str(part) for option in which.items() for part in option]
 
 
 @dataclass(frozen=True)

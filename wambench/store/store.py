@@ -93,8 +93,11 @@ class Store:
 
     @classmethod
     @contextlib.contextmanager
-    def read(cls, folder: Path) -> Iterator[Self]:
-        """Open an existing run read-only; never waits for or disturbs a writer."""
+    def read(cls, folder: Path, *, leave_nothing: bool = False) -> Iterator[Self]:
+        """Open an existing run read-only; never waits for or disturbs a writer.
+
+        ``leave_nothing``: see :func:`read_uri`.
+        """
         if not (folder / STORE_NAME).is_file():
             raise UserError(
                 f"{str(folder)!r} is not a run directory (no {STORE_NAME} in it); "
@@ -102,7 +105,9 @@ class Store:
             )
         with (
             cls._guard(folder),
-            contextlib.closing(sqlite3.connect(read_uri(folder), uri=True)) as connection,
+            contextlib.closing(
+                sqlite3.connect(read_uri(folder, leave_nothing=leave_nothing), uri=True)
+            ) as connection,
         ):
             if not _check_version(folder, connection):
                 raise UserError(
@@ -357,14 +362,20 @@ class Store:
                 f"({one_line(error)}); restore the run from a backup, or run its sweep anew"
             ) from None
 
-    def measurements(self, prefix: str) -> Mapping[str, Mapping[str, Sequence[float]]]:
-        """Key -> name -> a number for each look, of current cells and names that begin so."""
+    def measurements(
+        self, prefix: str, key: str | None = None
+    ) -> Mapping[str, Mapping[str, Sequence[float]]]:
+        """Key -> name -> a number for each look, of names that begin so; of all current cells.
+
+        Or of one cell alone, with its ``key``.
+        """
         if not has_table(self._db, "main", "measurements"):
             return {}
+        chosen, values = ("current", []) if key is None else ("cell_key = ?", [key])
         rows = self._db.execute(
             "SELECT cell_key, name, numbers FROM measurements JOIN cells ON key = cell_key "
-            f"WHERE current AND substr(name, 1, ?) = ? ORDER BY {CANONICAL}, name",
-            (len(prefix), prefix),
+            f"WHERE {chosen} AND substr(name, 1, ?) = ? ORDER BY {CANONICAL}, name",
+            (*values, len(prefix), prefix),
         )
         found: dict[str, dict[str, Sequence[float]]] = {}
         for key, name, numbers in rows:
@@ -394,16 +405,21 @@ class Store:
         return [dict(zip(names, row, strict=True)) for row in cursor]
 
 
-def read_uri(folder: Path) -> str:
+def read_uri(folder: Path, *, leave_nothing: bool = False) -> str:
     """Where SQLite finds a store that is only read.
 
     A reader of a WAL store makes files beside it. On a read-only medium it cannot, and need not:
     nobody writes there. (A -wal file that a crash left full must be read, and makes this fail.)
+
+    ``leave_nothing`` makes none elsewhere either while nobody writes: for readers that are done in
+    a moment, since a sweep that starts meanwhile may change the file under them. Beside a -wal
+    file that is full its index is there already, but for one that a crash left.
     """
     file = folder / STORE_NAME
     wal = file.with_name(f"{STORE_NAME}-wal")
     left_over = wal.exists() and wal.stat().st_size > 0
-    immutable = "" if left_over or os.access(folder, os.W_OK) else "&immutable=1"
+    untouched = leave_nothing or not os.access(folder, os.W_OK)
+    immutable = "&immutable=1" if untouched and not left_over else ""
     return f"{file.resolve().as_uri()}?mode=ro{immutable}"
 
 
