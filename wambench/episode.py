@@ -127,7 +127,7 @@ def run_episode(
                     answer = client.act(seen)
                 seconds = watch.last_s
                 chunk = checked_chunk(answer, suite.action, setting.policy.horizon)
-                pace.take(_gripper(chunk, setting), _charge(cell, setting, step, seconds))
+                pace.take(as_executed(chunk, setting), _charge(cell, setting, step, seconds))
             on_step(step)
             action = pace.next()
             with watch("physics"):
@@ -271,7 +271,8 @@ def fit_image(image: NDArray[np.uint8], rules: Protocol) -> NDArray[np.uint8]:
     return np.asarray(resized)
 
 
-def _gripper(chunk: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
+def as_executed(chunk: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
+    """A checked chunk [H, dim] as the robot is given it: the gripper as the protocol says."""
     if setting.protocol.gripper == "raw" or setting.suite.action.gripper == "none":
         return chunk
     return np.concatenate([chunk[:, :-1], np.where(chunk[:, -1:] < 0, -1.0, 1.0)], axis=1)
