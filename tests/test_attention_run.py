@@ -128,12 +128,10 @@ def test_runs_without_courses_are_refused(refused: Refused, gazed: Path, tmp_pat
     light = ("attention", "--run", tmp_path / "light", "--out", "own")
     refused(*light, expected=("kept without the courses", "its sweep"))
     shutil.copytree(gazed, tmp_path / "imported")
-    with Store.write(tmp_path / "imported") as store:
-        passport = store.passport()
-        assert passport is not None
-        store.set_passport(
-            passport.model_copy(update={"info": {**passport.info, "imported": {"p": "file"}}})
-        )
+    with sqlite3.connect(tmp_path / "imported" / STORE_NAME) as database:
+        told = "json_set(json, '$.info.imported', json_object('p', 'results.json'))"
+        database.execute(f"UPDATE passports SET json = {told}")
+    database.close()
     imported = ("attention", "--run", tmp_path / "imported", "--out", "own")
     refused(*imported, expected=("imported results", "nobody stored the course"))
 
@@ -163,7 +161,8 @@ from wambench.protocols import protocol
 policy = plugins.make_policy("nano-pi0", {})
 policy.load()
 rules = protocol("nano-1", {"max_steps": {"libero_object": 20}})
-record_run(Path(sys.argv[1]), plugins.make_suite("libero_object"), {"nano-pi0": policy}, [6], [41], rules)
+suite = plugins.make_suite("libero_object")
+record_run(Path(sys.argv[1]), suite, {"nano-pi0": policy}, [6], [41], rules)
 print(0)
 """
 

@@ -76,16 +76,16 @@ def scores(effects: Sequence[Effect]) -> pd.DataFrame:
             for where in _on_regions(one, blocks, shifts):
                 rows.append({**one.look.place, "map": name, **where})
     what = [*ARM, "camera", "region", "measure", "map"]
-    by_episode: Any = pd.DataFrame(rows).groupby([*what, *EPISODE], sort=False)
-    means = by_episode[["value", "null"]].mean()
+    table = pd.DataFrame(rows, columns=[*what, *EPISODE, "value", "null"])
+    by_episode: Any = table.groupby([*what, *EPISODE], sort=False)[["value", "null"]].mean()
     out = []
-    for names, part in means.groupby(level=what, sort=False):
+    for names, part in by_episode.groupby(level=what, sort=False):
         gap = (part["value"] - part["null"]).to_numpy()
         mean, low, high = (float(found[0]) for found in means_of_clusters(gap[:, None]))
         told = {"mean": part["value"].mean(), "null": part["null"].mean(), "gap": mean}
         told |= {"low": low, "high": high, "episodes": len(part)}
         out.append(dict(zip(what, names, strict=True)) | told)
-    return pd.DataFrame(out)
+    return pd.DataFrame(out, columns=[*what, "mean", "null", "gap", "low", "high", "episodes"])
 
 
 def _on_regions(

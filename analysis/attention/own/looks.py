@@ -109,7 +109,8 @@ def scored(
         for name, *at in without:
             if name == camera:
                 stays[tuple(at)] = False
-        kept[camera] = np.append(stays.ravel(), True)
+        # What is under no token stays; a token that covers no pixel has no place in a picture.
+        kept[camera] = np.append(stays.ravel(), True) & (under.pixels > 0)
         spread = np.append(weights[camera].ravel(), 0.0) / np.maximum(under.pixels, 1)
         levels[camera] = np.where(kept[camera], spread, 0.0)
     views = {camera: [camera] for camera in ground}
