@@ -127,9 +127,9 @@ def flat(weights: NDArray[np.float64]) -> Ground:
     return Ground(np.ones(weights.size + 1), {}, np.zeros((weights.size, 2)), None)
 
 
-def look(weights: Mapping[str, NDArray[np.float64]], *at: int) -> Look:
+def look(weights: Mapping[str, NDArray[np.float64]], task: int, state: int, step: int) -> Look:
     under = {camera: flat(w) for camera, w in weights.items()}
-    return Look(place(*at), "failure", None, weights, under)
+    return Look(place(task, state, step), "failure", None, weights, under)
 
 
 def noisy(random: np.random.Generator) -> dict[str, NDArray[np.float64]]:

@@ -32,8 +32,9 @@ AROUND = (-2, -1, 0, 1, 2)  # looks around the failure: its columns
 
 @dataclass(frozen=True)
 class Shown:
-    """A moment of a failed episode that is to be drawn."""
+    """A moment of a failed episode that is to be drawn; ``way``: looks after the failing one."""
 
+    way: int
     moment: Moment
     weights: Mapping[str, Floats]
     grids: Mapping[str, Grid]
@@ -119,8 +120,8 @@ def ask(group: Group, per_episode: int, drawn: Sequence[str]) -> Found:
                 effects.append(asking.effect(own[number], read[number], whole))
             if one.stored.key in drawn:
                 shown += [
-                    Shown(own[number], read[number].weights, attention.cameras)
-                    for number in around(own)
+                    Shown(way, own[number], read[number].weights, attention.cameras)
+                    for way, number in around(own).items()
                 ]
     return Found(looks, effects, shown, asked, same)
 
@@ -131,12 +132,12 @@ def spaced(count: int, most: int) -> Sequence[int]:
     return [int(place) for place in ends.round()]
 
 
-def around(own: Sequence[Moment]) -> Sequence[int]:
-    """Which moments of an episode lie around its failure, or its end if that is not known."""
+def around(own: Sequence[Moment]) -> Mapping[int, int]:
+    """Looks after the failing one -> which moment; around the end where no failure is known."""
     happened = own[-1].happened
     step = happened.failure.step if happened and happened.failure else own[-1].step
     last = max(number for number, moment in enumerate(own) if moment.step <= step)
-    return [last + way for way in AROUND if 0 <= last + way < len(own)]
+    return {way: last + way for way in AROUND if 0 <= last + way < len(own)}
 
 
 @dataclass(frozen=True)

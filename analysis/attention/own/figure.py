@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 def failures(
     shown: Sequence[Shown], policy: str, camera: str, orientation: Orientation, *, smooth: bool
 ) -> Figure:
-    """Draw the moments of some failed episodes of one policy on one scale."""
+    """Draw some failed episodes of one policy on one scale.
+
+    The look at or before the step that shows the failure is in the middle; where an episode begins
+    or ends nearer to it, places stay empty.
+    """
     episodes: dict[tuple[str, int, int, int], list[Shown]] = {}
     for one in shown:
         episodes.setdefault(one.moment.episode, []).append(one)
@@ -25,7 +29,8 @@ def failures(
     figure, grid = sheets.pictures(len(episodes), len(AROUND))
     for row, (place, those) in zip(grid, episodes.items(), strict=True):
         row[0].set_ylabel(_told(those[0], place), fontsize=6, color=sheets.INK)
-        for axes, one in zip(row, those, strict=False):
+        for one in those:
+            axes = row[AROUND.index(one.way)]
             moment, lift = one.moment, paint.lifts(one.weights)[camera]
             picture, own = moment.pictures[camera], one.grids[camera]
             axes.imshow(paint.overlay(picture, lift, own, end, orientation, smooth=smooth))

@@ -67,7 +67,9 @@ def sinks(looks: Sequence[Look], bare: Sequence[Mapping[str, Floats]] = ()) -> S
     """
     starts = {(o["suite"], o["task_index"], o["init_state"]) for o in (one.place for one in looks)}
     if len(starts) < STARTS:
-        return Sinks((), f"{len(starts)} different beginnings; {STARTS} are needed to name a sink")
+        plural = "" if len(starts) == 1 else "s"
+        why = f"{len(starts)} different beginning{plural}; {STARTS} are needed to name a sink"
+        return Sinks((), why)
     folds = np.stack([_folds(one.weights) for one in looks])
     episodes = [tuple(one.place[name] for name in EPISODE) for one in looks]
     once = np.array([1 / episodes.count(episode) for episode in episodes])
