@@ -31,6 +31,16 @@ BAD = {
         "--policy nano-pi0 --suite libero_object --task 6 --init 50 --out study",
         ("init state 50", "0-49"),
     ),
+    "no init": (
+        "--policy nano-pi0 --suite libero_object --task 6 --out study",
+        ("--init is missing", "--run"),
+    ),
+    "failures of no run": (f"--policy nano-pi0 {PLACE} --failed", ("--failed", "--run")),
+    "no run": ("--run runs/none --out study", ("'runs/none'", "not a run directory")),
+    "run and courses": (
+        "--run runs/none --protocol nano-1 --out study",
+        ("--run and --protocol exclude each other",),
+    ),
     "into a file": (
         "--policy nano-pi0 --suite libero_object --task 6 --init 41 --out notes.txt",
         ("'notes.txt'", "another --out"),

@@ -128,7 +128,7 @@ def run_episode(
                     answer = client.act(seen)
                 seconds = watch.last_s
                 chunk = checked_chunk(answer, suite.action, setting.policy.horizon)
-                pace.take(gripped(chunk, setting), _charge(cell, setting, step, seconds))
+                pace.take(as_executed(chunk, setting), _charge(cell, setting, step, seconds))
             on_step(step)
             if setting.policy.foresees:
                 with watch("foresee"):
@@ -286,7 +286,7 @@ def expert_branch(setting: Setting, simulator: Simulator, steps: int) -> NDArray
 
     def choose(step: int) -> NDArray[np.float64]:
         action = simulator.privileged((EXPERT_ACTION,))[EXPERT_ACTION]
-        return gripped(checked_chunk(action[None], setting.suite.action, 1), setting)[0]
+        return as_executed(checked_chunk(action[None], setting.suite.action, 1), setting)[0]
 
     return branched(simulator, choose, steps)
 
@@ -319,8 +319,8 @@ def fit_image(image: NDArray[np.uint8], rules: Protocol) -> NDArray[np.uint8]:
     return np.asarray(resized)
 
 
-def gripped(chunk: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
-    """A checked chunk [H, A] as it is executed, under the protocol's rule for the gripper."""
+def as_executed(chunk: NDArray[np.float64], setting: Setting) -> NDArray[np.float64]:
+    """A checked chunk [H, dim] as the robot is given it: the gripper as the protocol says."""
     if setting.protocol.gripper == "raw" or setting.suite.action.gripper == "none":
         return chunk
     return np.concatenate([chunk[:, :-1], np.where(chunk[:, -1:] < 0, -1.0, 1.0)], axis=1)

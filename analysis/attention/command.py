@@ -10,7 +10,7 @@ import pandas as pd
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from analysis.attention import compare
+from analysis.attention import compare, own
 from analysis.attention.asking import Plan, answers
 from analysis.attention.parts import Parts
 from analysis.attention.regions import REGIONS
@@ -26,16 +26,36 @@ from wambench.policy import Policy
 from wambench.protocols import protocol
 
 SHORT = 4  # control steps between moments of the episode that is drawn
+OF_COURSES = {
+    "option": "--option", "protocol_name": "--protocol", "stride": "--stride",
+    "controls": "--controls", "blanking": "--blanking",
+}  # fmt: skip
+OF_RUNS = {"failed": "--failed", "succeeded": "--succeeded", "effects": "--effects"}
+NEEDED = ("policy", "suite", "task", "init")  # without a run
 
 
 def attention(
-    policy: Annotated[
-        list[str], typer.Option("--policy", help="NAME or LABEL=NAME; repeat for several.")
-    ],
-    suite: Annotated[list[str], typer.Option("--suite", help="Repeat for several.")],
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder; made, or gone on with.")],
-    task: Annotated[list[int], typer.Option("--task", min=0, help="Repeat for several.")],
-    init: Annotated[list[int], typer.Option("--init", min=0, help="Initial state; repeat.")],
+    run: Annotated[
+        Path | None,
+        typer.Option(help="A run: ask its policies at the moments of their own stored episodes."),
+    ] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Of the run, failures alone.")] = False,
+    succeeded: Annotated[
+        bool, typer.Option("--succeeded", help="Of the run, successes alone.")
+    ] = False,
+    policy: Annotated[
+        list[str] | None,
+        typer.Option("--policy", help="NAME or LABEL=NAME; of a run, a label. Repeat for several."),
+    ] = None,
+    suite: Annotated[list[str] | None, typer.Option("--suite", help="Repeat for several.")] = None,
+    task: Annotated[
+        list[int] | None, typer.Option("--task", min=0, help="Repeat for several.")
+    ] = None,
+    init: Annotated[
+        list[int] | None, typer.Option("--init", min=0, help="Initial state; repeat.")
+    ] = None,
     option: Annotated[
         list[str] | None, typer.Option(help="key=value, an option of all named policies.")
     ] = None,
@@ -46,6 +66,10 @@ def attention(
     camera: Annotated[str | None, typer.Option(help="Of the figures; the first if none.")] = None,
     controls: Annotated[bool, typer.Option(help="Score each policy's controls, too.")] = True,
     blanking: Annotated[bool, typer.Option(help="Blank what is read, and see what moves.")] = True,
+    effects: Annotated[
+        int,
+        typer.Option(min=0, help="Of a run: moments of each episode at which all is blanked."),
+    ] = 4,
     smooth: Annotated[
         bool, typer.Option("--smooth", help="Interpolate maps in figures and film.")
     ] = False,
@@ -54,13 +78,26 @@ def attention(
     """Draw and score what the action tokens of policies read, beside controls that know nothing.
 
     The same moments are shown to all policies: those of the scripted expert's episode. The first
-    initial state of the first task is drawn; all are scored. A folder that is not finished goes on.
+    initial state of the first task is drawn; all are scored. With --run each policy of a run is
+    asked where it was asked in its own stored episodes, and the maps are held against success and
+    failure; --policy, --suite, --task and --init then choose among them. A folder that is not
+    finished goes on.
 
     Example: wambench attention --policy nano-imagewam --policy nano-pi0 --suite libero_object
     --task 6 --init 41 --out runs/attention
+
+    Example: wambench attention --run runs/quick --out runs/own
     """
+    _check_mode(context, run)
+    if run is not None:
+        if failed and succeeded:
+            raise UserError("--failed and --succeeded leave nothing; leave both out for all")
+        outcome: Any = "failure" if failed else "success" if succeeded else ""
+        wanted = own.Wanted(policy or (), suite or (), task or (), init or (), outcome)
+        own.study(run, wanted, out, per_episode=effects, camera=camera, smooth=smooth, json=json)
+        return
     rules = protocol(protocol_name)
-    arms = _arms(policy, parsed(option or []), with_controls=controls)
+    arms = _arms(policy or (), parsed(option or []), with_controls=controls)
     spec = _needs([plugins.make_policy(arm.name, arm.options) for arm in arms])
     drawn_camera = camera or spec.cameras[0]
     if drawn_camera not in spec.cameras:
@@ -69,7 +106,11 @@ def attention(
         )
     plan = Plan(
         arms,
-        [[Course(name, number, state) for state in init] for name in suite for number in task],
+        [
+            [Course(name, number, state) for state in init or ()]
+            for name in suite or ()
+            for number in task or ()
+        ],
         wide=Looking(rules, spec, stride=stride, ahead=spec.horizon),
         fine=Looking(rules, spec, stride=SHORT, ahead=spec.horizon),
         blanking=blanking,
@@ -94,6 +135,30 @@ def attention(
                 f"{cost['time_ratio']:.2f} times its {cost['plain_ms']:.0f} ms"
             )
         print(f"all in {out}")
+
+
+def _check_mode(context: typer.Context, run: Path | None) -> None:
+    """UserError for options that belong to the other way to choose moments."""
+    typed = [
+        name
+        for name in context.params
+        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
+    ]
+    if run is not None:
+        other = [OF_COURSES[name] for name in typed if name in OF_COURSES]
+        if other:
+            raise UserError(
+                f"--run and {other[0]} exclude each other: the moments, policies, options and "
+                "protocol are those of the run; leave one of them out"
+            )
+        return
+    if other := [OF_RUNS[name] for name in typed if name in OF_RUNS]:
+        raise UserError(f"{other[0]} chooses among the episodes of a run; name it with --run")
+    if missing := [name for name in NEEDED if not context.params[name]]:
+        raise UserError(
+            f"--{missing[0]} is missing: name policies, suites, tasks and initial states of the "
+            "scripted expert's episodes, or a run with --run"
+        )
 
 
 def _arms(given: Sequence[str], options: dict[str, Any], *, with_controls: bool) -> list[Arm]:

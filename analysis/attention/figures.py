@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.attention import maps, paint
+from analysis.attention import maps, paint, sheets
 from analysis.attention.compare import arm_name
 from analysis.attention.reduce import Captured
-from analysis.attention.regions import REGIONS, region
+from analysis.attention.regions import REGIONS
 from analysis.attention.scenes import Moment
 from analysis.attention.study import Seen
 from wambench.contract import Orientation
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-DPI = 200
-CELL_INCHES = 1.25
-OUTLINES = {"object": "#ffffff", "goal": "#ffd166", "change": "#00e5ff"}
-INK = "#16191d"
 
 
 def over_time(
@@ -39,12 +32,12 @@ def over_time(
         for key, one in found.items()
     }
     end = paint.scale_end([cameras[camera] for cameras in lift.values()])
-    figure, grid = _grid(len(names) + 1, len(moments))
+    figure, grid = sheets.pictures(len(names) + 1, len(moments))
     for column, moment in enumerate(moments):
         axes = grid[0][column]
         axes.imshow(moment.pictures[camera])
-        axes.set_title(f"step {moment.step}", fontsize=8, color=INK)
-        _outline(axes, moment, camera)
+        axes.set_title(f"step {moment.step}", fontsize=8, color=sheets.INK)
+        sheets.outline(axes, moment, camera)
         for row, name in enumerate(names, start=1):
             one = found.get((name, moment.step))
             if one is not None:
@@ -61,9 +54,9 @@ def over_time(
                     )
                 )
     for axes, name in zip((row[0] for row in grid), ["what there is", *names], strict=True):
-        axes.set_ylabel(name, fontsize=8, color=INK)
-    _scale(figure, end)
-    _legend(figure)
+        axes.set_ylabel(name, fontsize=8, color=sheets.INK)
+    sheets.scale(figure, end)
+    sheets.legend(figure)
     return figure
 
 
@@ -86,18 +79,18 @@ def over_layers(
         for layer in range(layers)
     }
     end = paint.scale_end(list(cells.values()))
-    figure, grid = _grid(steps, layers)
+    figure, grid = sheets.pictures(steps, layers)
     picture, own = one.moment.pictures[camera], one.attention.cameras[camera]
     for (step, layer), shown in cells.items():
         grid[step][layer].imshow(
             paint.overlay(picture, shown, own, end, orientation, smooth=smooth)
         )
     for layer in range(layers):
-        grid[0][layer].set_title(f"layer {layer}", fontsize=8, color=INK)
+        grid[0][layer].set_title(f"layer {layer}", fontsize=8, color=sheets.INK)
     for step in range(steps):
-        grid[step][0].set_ylabel(f"flow step {step}", fontsize=8, color=INK)
-    figure.suptitle(f"{_name(one)}, control step {one.moment.step}", fontsize=9, color=INK)
-    _scale(figure, end)
+        grid[step][0].set_ylabel(f"flow step {step}", fontsize=8, color=sheets.INK)
+    figure.suptitle(f"{_name(one)}, control step {one.moment.step}", fontsize=9, color=sheets.INK)
+    sheets.scale(figure, end)
     return figure
 
 
@@ -110,15 +103,15 @@ def imagined(one: Seen, camera: str, orientation: Orientation, *, smooth: bool =
     mean = np.mean([w.mean() for w in frames.values()]) or 1.0
     lift = {frame: weights / mean for frame, weights in sorted(frames.items())}
     end = paint.scale_end(list(lift.values()))
-    figure, grid = _grid(1, len(lift))
+    figure, grid = sheets.pictures(1, len(lift))
     for column, (frame, shown) in enumerate(lift.items()):
         picture = (one.moment.later if frame else one.moment.pictures)[camera]
         own = one.attention.cameras[camera]
         grid[0][column].imshow(paint.overlay(picture, shown, own, end, orientation, smooth=smooth))
         title = f"imagined frame {frame}" if frame else "present"
-        grid[0][column].set_title(title, fontsize=8, color=INK)
-    figure.suptitle(f"{_name(one)}, control step {one.moment.step}", fontsize=9, color=INK)
-    _scale(figure, end)
+        grid[0][column].set_title(title, fontsize=8, color=sheets.INK)
+    figure.suptitle(f"{_name(one)}, control step {one.moment.step}", fontsize=9, color=sheets.INK)
+    sheets.scale(figure, end)
     return figure
 
 
@@ -130,7 +123,7 @@ def words(seen: Sequence[Seen]) -> Figure:
     for one in seen:
         found = list(maps.sight(one.captured, one.attention).words)
         told.setdefault(_name(one), []).append(found)
-    figure, axes = _one(6.4, 0.5 + 0.45 * len(told))
+    figure, axes = sheets.single(6.4, 0.5 + 0.45 * len(told))
     heard = [word for word, _ in next(iter(told.values()))[0]]
     rows = []
     for reads in told.values():
@@ -141,7 +134,7 @@ def words(seen: Sequence[Seen]) -> Figure:
     axes.set_xticks(range(len(heard)), heard, fontsize=8, rotation=35, ha="right")
     axes.set_yticks(range(len(told)), list(told), fontsize=8)
     bar = figure.colorbar(drawn, ax=axes, shrink=0.9)
-    _ticks(bar, end)
+    sheets.ticks(bar, end)
     bar.set_label("over the mean word's", fontsize=8)
     return figure
 
@@ -153,7 +146,7 @@ def score_bars(means: pd.DataFrame, measure: str, level: float, camera: str) -> 
     arms = zip(chosen["policy"], chosen["control"], strict=True)
     names = list(dict.fromkeys(arm_name(policy, control) for policy, control in arms))
     shown = [name for name in REGIONS if name in set(chosen["region"])]
-    figure, (grid,) = _panels(len(shown), 2.0, 0.6 + 0.19 * len(names))
+    figure, (grid,) = sheets.panels(len(shown), 2.0, 0.6 + 0.19 * len(names))
     for axes, name in zip(grid, shown, strict=True):
         part = chosen[chosen["region"] == name]
         for row in part.to_dict("records"):
@@ -164,8 +157,8 @@ def score_bars(means: pd.DataFrame, measure: str, level: float, camera: str) -> 
             axes.plot(
                 row["mean"], at, "o" if own else "s", color=colour, markersize=4 if own else 3
             )
-        axes.axvline(level, color=INK, linewidth=0.8, linestyle=":")
-        axes.set_title(name, fontsize=8, color=INK)
+        axes.axvline(level, color=sheets.INK, linewidth=0.8, linestyle=":")
+        axes.set_title(name, fontsize=8, color=sheets.INK)
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
@@ -182,7 +175,7 @@ def causal_curves(blanking: pd.DataFrame) -> Figure:
     """
     names = list(dict.fromkeys(blanking["policy"]))
     by: Any = blanking.set_index(["test", "policy", "choice"]).sort_index()
-    figure, grid = _panels(len(names), 1.3, 3.4, rows=2)
+    figure, grid = sheets.panels(len(names), 1.3, 3.4, rows=2)
     for row, (test, what) in zip(
         grid, (("deletion", "blanked"), ("insertion", "kept")), strict=True
     ):
@@ -198,7 +191,7 @@ def causal_curves(blanking: pd.DataFrame) -> Figure:
             axes.tick_params(labelsize=7)
             axes.spines[["top", "right"]].set_visible(False)
             if test == "deletion":
-                axes.set_title(name, fontsize=8, color=INK)
+                axes.set_title(name, fontsize=8, color=sheets.INK)
             axes.set_xlabel(f"{what}, %", fontsize=7)
         row[0].set_ylabel(f"{test}\nchange of the action", fontsize=7)
     figure.legend(
@@ -207,12 +200,6 @@ def causal_curves(blanking: pd.DataFrame) -> Figure:
         title_fontsize=7,
     )  # fmt: skip
     return figure
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG."""
-    figure.savefig(path, dpi=DPI, metadata={"Software": None})
-    return path
 
 
 def _name(one: Seen) -> str:
@@ -225,70 +212,3 @@ def _sees(tokens: Sequence[Any]) -> bool:
 
 def _in_order(moments: Sequence[Moment], key: Callable[[Moment], int]) -> list[Moment]:
     return sorted({moment.step: moment for moment in moments}.values(), key=key)
-
-
-def _grid(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    size = (0.9 + CELL_INCHES * columns, 0.7 + CELL_INCHES * rows)
-    tight = ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0.01, hspace=0.01)
-    figure = Figure(figsize=size, layout=tight)
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for one in axes.ravel():
-        one.set(xticks=[], yticks=[])
-        one.spines[:].set_visible(False)
-    return figure, [list(row) for row in axes]
-
-
-def _one(width: float, height: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
-
-
-def _panels(
-    columns: int, width: float, height: float, rows: int = 1
-) -> tuple[Figure, list[list[Axes]]]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(1.6 + width * columns, height), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, [list(row) for row in axes]
-
-
-def _scale(figure: Figure, end: float) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LogNorm
-
-    bar = figure.colorbar(
-        ScalarMappable(LogNorm(1 / end, end), paint.COLOURS), ax=figure.axes, shrink=0.6, aspect=30,
-        location="right",
-    )  # fmt: skip
-    _ticks(bar, end)
-    bar.set_label("attention over\nthe mean image token's", fontsize=8, color=INK)
-
-
-def _ticks(bar: Any, end: float) -> None:
-    marks = [mark for mark in (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8) if 1 / end <= mark <= end]
-    names: Mapping[float, str] = {1 / 8: "1/8", 1 / 4: "1/4", 1 / 2: "1/2"}
-    bar.set_ticks(marks, labels=[names.get(mark, f"{mark:g}") for mark in marks], fontsize=7)
-    bar.minorticks_off()
-
-
-def _outline(axes: Axes, moment: Moment, camera: str) -> None:
-    for name, colour in OUTLINES.items():
-        mask = region(moment, name, camera)
-        if mask.any() and not mask.all():
-            axes.contour(mask, levels=[0.5], colors=[colour], linewidths=0.8)
-
-
-def _legend(figure: Figure) -> None:
-    from matplotlib.lines import Line2D
-
-    lines = [Line2D([], [], color=colour, linewidth=1.5) for colour in OUTLINES.values()]
-    box = figure.legend(lines, list(OUTLINES), loc="outside lower center", ncols=3, fontsize=7)
-    box.get_frame().set(facecolor="#5a6068", linewidth=0)
-    for text in box.get_texts():
-        text.set_color("#ffffff")

@@ -26,7 +26,7 @@ def region(moment: Moment, name: str, camera: str) -> Mask:
     """A mask [S, S], upright; empty where the camera does not show it."""
     if name == "change":
         return moment.change[camera]
-    roles: Mapping[Any, Mask] = moment.regions[camera]
+    roles: Mapping[Any, Mask] = moment.regions.get(camera, {})  # a simulator need not tell
     nothing = np.zeros_like(moment.change[camera])
     if name == "task":
         return roles.get("object", nothing) | roles.get("goal", nothing)

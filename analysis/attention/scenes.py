@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.failures import Failure, explain, first_attempt
 from wambench import plugins
 from wambench.cells import Cell, digest_of
 from wambench.clock import Stopwatch
@@ -23,10 +24,26 @@ from wambench.errors import UserError
 from wambench.facts import Role
 from wambench.policy_server import LocalClient
 from wambench.protocols import Protocol
+from wambench.suite import Simulator
 
 Mask = NDArray[np.bool_]
 Picture = NDArray[np.uint8]
 VISIBLE_DIFFERENCE = 16  # of 255, in any channel: what the eye notices at an edge
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a run remembers of an episode that is to be taken again.
+
+    Attributes:
+        key: of its cell.
+        digests: uint64 [T + 1], of its states, which must come again.
+        failed: whether the robot failed.
+    """
+
+    key: str
+    digests: NDArray[np.uint64]
+    failed: bool
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,7 @@ class Course:
     Attributes:
         actions: float64 [T, A] that were executed; None: those of the policy ``guide``.
         guide: entry point of a policy without torch that leads through the episode.
+        stored: what its run remembers, if it is from one; then it is told what happened.
     """
 
     suite: str
@@ -44,6 +62,7 @@ class Course:
     seed: int = 0
     actions: NDArray[np.float64] | None = None
     guide: str = "expert"
+    stored: Stored | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +87,19 @@ class Looking:
 
 
 @dataclass(frozen=True)
+class Happened:
+    """What went on in a whole episode.
+
+    Attributes:
+        attempt: the step of the first attempt at a grasp; None: there was none.
+        failure: why it failed; None: it did not.
+    """
+
+    attempt: int | None
+    failure: Failure | None
+
+
+@dataclass(frozen=True)
 class Moment:
     """What there was to see at one control step. All pictures and masks are upright.
 
@@ -78,6 +110,7 @@ class Moment:
         later: the same so many steps ahead.
         regions: camera -> role -> [S, S].
         change: camera -> [S, S], what differs visibly between now and then.
+        happened: in its episode; None: not asked for, or the simulator does not tell.
     """
 
     suite: str
@@ -92,6 +125,7 @@ class Moment:
     later: Mapping[str, Picture]
     regions: Mapping[str, Mapping[Role, Mask]]
     change: Mapping[str, Mask]
+    happened: Happened | None = None
 
     @property
     def episode(self) -> tuple[str, int, int, int]:
@@ -103,7 +137,8 @@ def gather(courses: Sequence[Course], looking: Looking) -> Sequence[Moment]:
     """Moments of episodes of one task, in order; seconds to open it, then one or two an episode.
 
     Raises:
-        UserError: a suite, task, initial state or rendering that does not exist.
+        UserError: a suite, task, initial state or rendering that does not exist; a stored episode
+            that goes otherwise here.
     """
     if len({(one.suite, one.task_index) for one in courses}) != 1:
         raise ValueError("gather() takes courses of one task")
@@ -150,6 +185,7 @@ def _gather(courses: Sequence[Course], looking: Looking) -> list[Moment]:
     out = []
     for one in courses:
         key = digest_of([one.suite, task.name, one.init_state, one.seed])
+        key = one.stored.key if one.stored else key
         place = (one.suite, task.index, task.name, one.init_state, one.seed)
         cell = Cell(key, one.guide, looking.rules.name, *place)
         setting = Setting(looking.rules, suite.spec, looking.spec, task.start(one.init_state))
@@ -161,9 +197,11 @@ def _gather(courses: Sequence[Course], looking: Looking) -> list[Moment]:
             actions = run_episode(cell, led, acting, LocalClient(guide)).trace.actions
         seen, snapshots = {}, []
         for step in course(cell, setting, acting, actions):
+            _hold_against(one, step, acting.digest())
             snapshots.append(acting.snapshot().copy())
             if step % looking.stride == 0 and step < len(actions):
                 seen[step] = observe(cell, setting, acting, step, Stopwatch())
+        happened = _happened(one.stored, acting, snapshots, suite.spec.control_hz)
         if not same:
             next(course(cell, setting, drawing, ()))  # fixtures stand where the reset puts them
         for step, observation in seen.items():
@@ -176,11 +214,32 @@ def _gather(courses: Sequence[Course], looking: Looking) -> list[Moment]:
                     pictures=pictures, later=later,
                     regions=acting.regions(now, cameras, size),
                     change={c: changed(pictures[c], later[c]) for c in cameras},
+                    happened=happened,
                 )
             )  # fmt: skip
     for simulator in {id(s): s for s in (acting, drawing)}.values():
         simulator.close()
     return out
+
+
+def _hold_against(one: Course, step: int, digest: int) -> None:
+    if one.stored is not None and digest != int(one.stored.digests[step]):
+        raise UserError(
+            f"the stored episode of {one.suite}/{one.task_index}, initial state {one.init_state}, "
+            f"seed {one.seed} goes otherwise here from step {step} on: what its policy saw cannot "
+            "be shown; use the machine and versions of its run (wambench replay tells)"
+        )
+
+
+def _happened(
+    stored: Stored | None, simulator: Simulator, snapshots: Sequence[NDArray[np.float64]], hz: float
+) -> Happened | None:
+    if stored is None:
+        return None
+    facts = [found for at in snapshots if (found := simulator.facts(at)) is not None]
+    if len(facts) < len(snapshots):
+        return None
+    return Happened(first_attempt(facts, hz), explain(facts, hz) if stored.failed else None)
 
 
 def changed(now: Picture, later: Picture) -> Mask:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.attention import compare, figures, film, page
+from analysis.attention import compare, figures, film, page, sheets
 from analysis.attention.asking import Answers, Plan
 from analysis.attention.folder import BLANKING, DIFFERENCES, MANIFEST, MEANS, PAGE
 from analysis.attention.overhead import overhead
@@ -91,25 +91,25 @@ def _figures(
     }
     chosen = [one for one in seen if one.moment.step in spaced]
     middle = sorted(spaced)[len(spaced) // 2]
-    figures.save(figures.over_time(chosen, camera, turned, smooth=smooth), out / "over-time.png")
-    figures.save(figures.words(seen), out / "words.png")
+    sheets.save(figures.over_time(chosen, camera, turned, smooth=smooth), out / "over-time.png")
+    sheets.save(figures.words(seen), out / "words.png")
     for one in seen:
         if one.moment.step != middle:
             continue
         name = file_name(one.arm.policy)
-        figures.save(
+        sheets.save(
             figures.over_layers(one, camera, turned, smooth=smooth), out / f"layers-{name}.png"
         )
         if one.attention.frames:
             path = out / f"imagined-{name}.png"
-            figures.save(figures.imagined(one, camera, turned, smooth=smooth), path)
+            sheets.save(figures.imagined(one, camera, turned, smooth=smooth), path)
     for measure, level in (("lift", 1.0), ("auroc", 0.5), ("nss", 0.0)):
         for where in (camera, BOTH):
             name = f"{measure}-{where.replace(' ', '-')}.png"
             if where in set(means["camera"]):
-                figures.save(figures.score_bars(means, measure, level, where), out / name)
+                sheets.save(figures.score_bars(means, measure, level, where), out / name)
     if blanking is not None:
-        figures.save(figures.causal_curves(blanking), out / "blanking.png")
+        sheets.save(figures.causal_curves(blanking), out / "blanking.png")
 
 
 def _manifest(out: Path, plan: Plan, found: Answers, command: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from analysis.failures.command import command, counts
 from analysis.failures.definitions import DEFINITIONS, Label, Thresholds
-from analysis.failures.explaining import Failure, explain
+from analysis.failures.explaining import Failure, explain, first_attempt
 from analysis.failures.reading import Explained, Findings, explain_run
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "counts",
     "explain",
     "explain_run",
+    "first_attempt",
 ]

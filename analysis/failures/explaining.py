@@ -38,6 +38,15 @@ def explain(facts: Sequence[Facts], hz: float, thresholds: Thresholds = STANDARD
     return _of_goal(course, goal)
 
 
+def first_attempt(
+    facts: Sequence[Facts], hz: float, thresholds: Thresholds = STANDARD
+) -> int | None:
+    """The step at which the fingers first closed near what a goal wants moved; None: never."""
+    course = Course(facts, hz, thresholds)
+    tries = [course.attempt(number) for number in range(len(course.subjects))]
+    return min((step for step in tries if step is not None), default=None)
+
+
 def _progress(course: Course, goal: int) -> int:
     """How far a goal came: 3 reached, 2 lifted or moved, 1 grasped at, 0."""
     if course.holds(goal)[1:].any():

@@ -23,11 +23,11 @@ from wambench.clock import Stopwatch
 from wambench.contract import EXPERT_ACTION, Observation, PolicySpec, checked_chunk, orient
 from wambench.episode import (
     Setting,
+    as_executed,
     course,
     expert_branch,
     fit_image,
     follow,
-    gripped,
     observe,
     sensed,
 )
@@ -166,7 +166,7 @@ def executed(
         for step, simulator, setting in _along(episode, looking):
             if step in chunks:
                 chunk = checked_chunk(chunks[step], setting.suite.action, looking.spec.horizon)
-                actions = gripped(chunk, setting)
+                actions = as_executed(chunk, setting)
                 branch = branched(simulator, _in_turn(actions), max(looking.offsets))
                 out[episode.cell.key, step] = _seen_in(branch, simulator, looking)
     return out

@@ -1,0 +1,92 @@
+"""One HTML page of a study of a run's own episodes, no network."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from analysis.attention.own.summary import KEPT, Tables
+from analysis.attention.study import BOTH
+
+
+def render(manifest: Mapping[str, Any], tables: Tables, drawn: Mapping[str, Path]) -> str:
+    """Lay it out: failures as pictures, then tables.
+
+    Args:
+        manifest: what was done.
+        tables: what came of it.
+        drawn: policy -> its figure.
+    """
+    environment = Environment(
+        loader=PackageLoader("analysis.attention.own", ""),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    figures = {
+        label: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+        for label, path in drawn.items()
+    }
+    return environment.get_template("own.html").render(
+        m=manifest,
+        figures=figures,
+        outcomes=list(outcome_rows(tables.outcomes)),
+        sinks=tables.sinks.to_dict("records"),
+        agreement=[] if tables.agreement is None else list(_agreement_rows(tables.agreement)),
+        effects=[] if tables.effects is None else list(_effect_rows(tables.effects)),
+    )
+
+
+def outcome_rows(table: pd.DataFrame, sinks: str = KEPT) -> Iterator[dict[str, str]]:
+    """The table of outcomes in words: what of each map changes with success."""
+    for row in table[table["sinks"] == sinks].to_dict("records"):
+        told = row["note"] == ""
+        yield {
+            "policy": row["policy"],
+            "moments": row["moments"],
+            "what": f"{row['measure']} on {row['region']}, {row['camera']}",
+            "success": f"{row['success']:.3g}" if told else "-",
+            "failure": f"{row['failure']:.3g}" if told else "-",
+            "difference": _interval(row, "difference", "+.3g") if told else row["note"],
+            "p": f"{row['p']:.2g}, {row['p_holm']:.2g} by Holm" if told else "-",
+            "tasks": str(row["tasks"]),
+        }
+
+
+def _agreement_rows(table: pd.DataFrame) -> Iterator[dict[str, str]]:
+    for row in table.to_dict("records"):
+        there = row["episodes"] > 0
+        yield {
+            "policy": row["policy"],
+            "camera": row["camera"],
+            "mean": _interval(row, "mean", "+.2f") if there else "no moment moves the action",
+            "null": f"{row['null']:+.2f}" if there else "-",
+            "p": f"{row['p']:.2g}" if there else "-",
+            "episodes": str(row["episodes"]),
+        }
+
+
+def _effect_rows(table: pd.DataFrame) -> Iterator[dict[str, str]]:
+    chosen = table[(table["measure"] == "lift") & (table["camera"] == BOTH)]
+    for row in chosen.to_dict("records"):
+        yield {
+            "policy": row["policy"],
+            "map": row["map"],
+            "region": row["region"],
+            "mean": f"{row['mean']:.2f}",
+            "null": f"{row['null']:.2f}",
+            "gap": _interval(row, "gap", "+.2f"),
+        }
+
+
+def _interval(row: Mapping[Any, Any], name: str, form: str) -> str:
+    value = format(row[name], form)
+    if row["low"] != row["low"]:
+        return value
+    return f"{value} ({format(row['low'], form)} to {format(row['high'], form)})"
