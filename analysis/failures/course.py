@@ -93,10 +93,10 @@ class Course:
         if name not in self.facts[0].objects:
             return None
         limits, height = self.thresholds, self.position(name)[:, 2]
-        as_executed = self.touch(FINGERS, name)
-        free = as_executed & [moment.touching(name) <= set(ROBOT) for moment in self.facts]
+        gripped = self.touch(FINGERS, name)
+        free = gripped & [moment.touching(name) <= set(ROBOT) for moment in self.facts]
         found = None
-        for start, end in runs(as_executed, join=self.steps(0.1)):
+        for start, end in runs(gripped, join=self.steps(0.1)):
             up = height[start : end + 1] - height[start] >= limits.lift_m
             if (free[start : end + 1] & up).sum() >= self.steps(limits.hold_s):
                 found = Hold(name, start, end)

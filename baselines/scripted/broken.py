@@ -61,7 +61,7 @@ class FrozenPolicy(_Adaptive):
 class WrongGripperPolicy(ExpertPolicy):
     """The expert with the gripper's sign flipped: the most common convention bug of the field.
 
-    It loses wherever something must be as_executed from outside. It can lift a bowl: fingers that go
+    It loses wherever something must be gripped from outside. It can lift a bowl: fingers that go
     in closed and open inside hold it by its walls; and pushing needs no gripper at all.
     """
 
