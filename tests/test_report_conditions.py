@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from analysis.report import strips
+from analysis.pairing import by_policy
+from analysis.report import kept, strips
 from analysis.report.conditions import condition_rows, equality
+from analysis.report.variants import variant_rows
 from tests.conftest import CommandLine
 from tests.test_report import Page, cells_of, good_passport, record_of, write_run
 from wambench.cells import PolicyChoice
@@ -111,9 +113,26 @@ def test_variants_are_held_against_the_policy_as_it_is(page: Page) -> None:
     assert set(rows) == {"a young", "a swapped"}
     # Twelve cells of which the plain one alone solved twelve: 2 / 2^12, times two rows.
     found = rows["a swapped"]
-    assert found[:4] == ["swap_instruction 3", "12", "0.0 %", "100.0 %"]
-    assert found[4].startswith("-100.0 %") and found[5:] == ["0.000490.00098", "worse"]
-    assert rows["a young"][6].startswith("undecided")
+    assert found[:5] == ["swap_instruction 3", "12", "0.0 %", "100.0 %", "0/12"]
+    assert found[5].startswith("-100.0 %") and found[6:] == ["0.000490.00098", "worse"]
+    assert rows["a young"][4] == "4/8" and rows["a young"][7].startswith("undecided")
+
+
+def test_success_that_variants_keep_is_drawn(tmp_path: Path) -> None:
+    outcomes = {"p": "ssssff", "same": "ssssff", "other": "ffffss", "some": "ssffs."}
+    with Store.read(write_run(tmp_path / "run", outcomes)) as store:
+        asked = by_policy(store.cells())
+    choices = {
+        label: PolicyChoice(label, "p", {} if label == "p" else {"how": label})
+        for label in outcomes
+    }
+    rows = variant_rows(asked, choices)
+    found = {row.found.first: (row.kept.successes, row.kept.episodes) for row in rows}
+    # What a variant solves and the policy does not is nothing that was kept.
+    assert found == {"same": (4, 4), "other": (0, 4), "some": (2, 4)}
+    drawn = kept.draw(rows)
+    assert "Success kept: other 0 %; same 100 %; some 50 %" in drawn
+    assert kept.draw(rows[:2]) == ""
 
 
 def test_variants_are_held_against_random_actions(page: Page) -> None:

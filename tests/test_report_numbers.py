@@ -37,8 +37,8 @@ ROWS = {
     "moved": "cell before after",
     "pairs": f"policy against verdict {PAIR} p:p p_holm:p",
     "standing": "policy best_rank:n worst_rank:n may_be_best",
-    "variants": "policy changed cells:n variant_rate:% policy_rate:% difference:% low:% high:% "
-    "p:p p_holm:p verdict",
+    "variants": "policy changed cells:n variant_rate:% policy_rate:% kept:n solved:n "
+    "difference:% low:% high:% p:p p_holm:p verdict",
     "chance": "policy cells:n variant_rate:% chance_rate:% difference:% low:% high:% p:p p_holm:p "
     "verdict",
     "conditions": "policy parameters:n words_tokens:n image_tokens:n imagined_tokens:n "

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report import caveats, curves, learning, pareto, ranking
+from analysis.report import caveats, curves, kept, learning, pareto, ranking
 from analysis.report.conditions import equality
 from analysis.report.gallery import Example
 from analysis.report.robustness import ALL
@@ -99,6 +99,7 @@ def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
         pareto={track: Markup(drawn) for track, drawn in _pareto(tables).items()},
         **_thinking(tables.thinking),
         learning=Markup(learning.draw(tables.learning)) if tables.learning else "",
+        kept=Markup(kept.draw(tables.variants)),
         stages=stages(tables.effort),
         pictures=pictures,
         examples=_by_policy(pictures.gallery),

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.pairing import Asked, Comparison, compare, rate
+from analysis.pairing import LOST, WON, Asked, Comparison, Own, compare, rate
+from analysis.report.score import Score
 from analysis.report.verdicts import plainest
 from analysis.stopping import early_verdicts
 from wambench.cells import PolicyChoice
@@ -18,9 +19,16 @@ CHANCE = "random"
 
 @dataclass(frozen=True)
 class VariantRow:
-    """A variant (first) against the policy as it is; ``changed``: the options that differ."""
+    """A variant (first) against the policy as it is.
+
+    Attributes:
+        changed: the options that differ.
+        kept: of the cells that the policy as it is solves and that the variant finished, those that
+            the variant solves too.
+    """
 
     changed: Mapping[str, Any]
+    kept: Score
     variant_rate: float | None  # on the cells that both finished
     policy_rate: float | None
     found: Comparison
@@ -52,12 +60,18 @@ def variant_rows(
         rows.append(
             VariantRow(
                 changed={k: v for k, v in after.items() if before.get(k, ...) != v},
+                kept=_kept(first, second),
                 variant_rate=rate(first, second),
                 policy_rate=rate(second, first),
                 found=one,
             )
         )
     return rows
+
+
+def _kept(variant: Own, policy: Own) -> Score:
+    solved = variant[(policy == WON) & (variant >= LOST)]
+    return Score.counted(int(solved.sum()), len(solved))
 
 
 def chance_rows(asked: Asked, choices: Mapping[str, PolicyChoice]) -> Sequence[ChanceRow]:

@@ -92,12 +92,14 @@ def pairs(tables: Tables, command: str) -> Sequence[Table]:
                 Column("policy", "Variant"), Column("against", "As it is"),
                 Column("changed", "What differs"),
                 Column("variant_rate", "Variant, %", 1, scale=0.01),
-                Column("policy_rate", "As it is, %", 1, scale=0.01), *PAIR,
+                Column("policy_rate", "As it is, %", 1, scale=0.01), Column("kept", "Kept"),
+                Column("solved", "Of"), *PAIR,
             ),
             [
                 {
                     **pair_values(row.found), "changed": plain(row.changed),
                     "variant_rate": row.variant_rate, "policy_rate": row.policy_rate,
+                    "kept": row.kept.successes, "solved": row.kept.episodes,
                 }
                 for row in tables.variants
             ],
