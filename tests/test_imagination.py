@@ -28,6 +28,7 @@ from tests.running import wambench
 from tests.snippets import in_simulators_process
 from tests.toy import SPEC
 from wambench import Observation, Policy, PolicySpec, Suite, UserError, plugins
+from wambench import episode as episode_loop
 from wambench.cells import PolicyChoice
 from wambench.clock import Stopwatch
 from wambench.contract import mismatches, orient
@@ -165,9 +166,16 @@ def test_a_branch_that_disturbs_its_episode_is_found(
             out.append(simulator.snapshot())
         return np.array(out)
 
-    monkeypatch.setattr(gathering, "branched", careless)
-    with pytest.raises(UserError, match="goes another way than it was stored, from step 1 on"):
-        moments(episodes[:1], looking)
+    chunks = dict.fromkeys(range(0, 24, STRIDE), CHUNK)
+    assert len(gathering.executed([(episodes[0], chunks)], looking)) == 3
+    with monkeypatch.context() as patch:
+        patch.setattr(gathering, "branched", careless)  # of the policy's chunks
+        with pytest.raises(UserError, match="goes another way than it was stored, from step 1 on"):
+            gathering.executed([(episodes[0], chunks)], looking)
+    with monkeypatch.context() as patch:
+        patch.setattr(episode_loop, "branched", careless)  # of the expert's actions
+        with pytest.raises(UserError, match="goes another way than it was stored, from step 1 on"):
+            moments(episodes[:1], looking)
     trace = episodes[0].trace
     other = replace(episodes[0], trace=replace(trace, digests=trace.digests + np.uint64(1)))
     with pytest.raises(UserError, match="from step 0 on"):
