@@ -68,6 +68,8 @@ if (viewer) {
     if (reads?.value) link.searchParams.set("reads", reads.value);
     else link.searchParams.delete("reads");
     byId("here").href = link;
+    const compare = byId("compare")?.elements;
+    if (compare) [compare.step.value, compare.camera.value] = [wanted, camera.value];
     clearTimeout(settling);  // browsers refuse an address that changes all the time
     if (!playing) settling = setTimeout(() => history.replaceState(null, "", link), SETTLED_MS);
   };
