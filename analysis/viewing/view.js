@@ -85,14 +85,16 @@ if (viewer) {
       }, SLOW_MS);
       try {
         const pictures = await Promise.all(figures.map((figure) => load(figure, step)));
+        const notes = [];
         await Promise.all(figures.map((figure, number) => {
-          const image = figure.querySelector("img");
-          image.src = pictures[number].source;
+          const image = figure.querySelector("img"), { source, note } = pictures[number];
+          image.src = source;
           const whose = figure.querySelector("strong").textContent;
+          if (note) notes.push(`${whose}: ${note}`);
           image.alt = `${whose} at step ${Math.min(step, figure.dataset.steps)}, camera ${seen}`;
           return image.decode().catch(() => {});
         }));
-        status.textContent = pictures.map(({ note }) => note).filter(Boolean).join("; ");
+        status.textContent = notes.join("; ");
       } catch (error) {
         playing = false;
         status.textContent = error.message || "The server does not answer.";
