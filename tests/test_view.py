@@ -34,7 +34,7 @@ from analysis.viewing.choosing import ROWS
 from analysis.viewing.drawing import SIDE
 from analysis.viewing.site import Site
 from tests import big_run, whole_run
-from tests.conftest import TOY, CommandLine, Refused
+from tests.conftest import TOY, CommandLine, Install, Refused
 from tests.pages import faults
 from tests.records import grid, make_cell, make_record, make_run
 from tests.running import COMMAND
@@ -327,8 +327,11 @@ def long_and_other(folder: Path) -> tuple[Cell, Cell]:
 
 
 def test_what_is_read_lies_over_the_frames_that_the_study_saw(
-    client: TestClient, folder: Path, toy: Suite
+    client: TestClient, folder: Path, install: Install
 ) -> None:
+    wide = TOY.replace("column, channel] = 255", "column : column + 8, channel] = 255")
+    assert wide != TOY, "a line of one pixel is too little to tell two pictures apart"
+    install("toybench", {"toybench.py": wide}, {plugins.SUITES: {"toy": "toybench:ToySuite"}})
     cell, other = long_and_other(folder)
     asked = make_study(client, folder, cell)
     page = client.get("/episode", params={"of": "two", "key": cell.key}).text
@@ -438,7 +441,7 @@ def test_a_process_that_dies_is_told_and_replaced(
     ],
 )
 def test_a_broken_simulator_is_told_in_one_line(
-    client: TestClient, folder: Path, install: Any, monkeypatch: pytest.MonkeyPatch,
+    client: TestClient, folder: Path, install: Install, monkeypatch: pytest.MonkeyPatch,
     code: str, said: str,
 ) -> None:  # fmt: skip
     broken = TOY.replace("self.looks.append(cameras)", code)

@@ -219,11 +219,12 @@ def test_from_the_list_to_two_policies_in_step(
     shown(page, 3)
     go = page.locator(".go")
     go.click()
-    shown(page, int(go.inner_text().split()[-1]))
+    moment = int(go.inner_text().split()[-1])
+    shown(page, moment)
 
     page.get_by_label("Beside it").select_option(f"{rival.cell.key}@whole")
     page.get_by_role("button", name="Compare").click()
-    expect(page.locator("figure")).to_have_count(2)
+    shown(page, moment, figures=2)
     both = max(failed.steps, rival.steps)
     page.keyboard.press("End")
     for number, stored in enumerate((failed, rival), start=1):

@@ -10,8 +10,7 @@ from urllib.parse import urlencode
 
 from analysis.viewing.kinds import INFRASTRUCTURE, KINDS, POLICY_ERROR, UNEXPLAINED, Kinds
 from wambench.cells import Cell
-from wambench.store import Store, StoredCell
-from wambench.store.store import CANONICAL
+from wambench.store import CANONICAL, Store, StoredCell
 
 ROWS = 50  # of a page of the list
 OUTCOMES = ("success", "failure", "policy_error", "missing")

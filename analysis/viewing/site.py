@@ -152,7 +152,7 @@ class Site:
             decided = self._artists.draw(_frame(tape, at, camera), at, tape.rules)
             if not study.shows(decided, camera, at):
                 raise UserError(
-                    f"the study saw another picture at step {at}: it followed another course"
+                    f"the study saw another picture at step {at}: another course, or rendering"
                 )
             return study.over(drawn, reader, camera, at)
         except DAMAGE as error:

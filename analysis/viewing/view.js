@@ -68,6 +68,8 @@ if (viewer) {
     if (reads?.value) link.searchParams.set("reads", reads.value);
     else link.searchParams.delete("reads");
     byId("here").href = link;
+    const compare = byId("compare")?.elements;
+    if (compare) [compare.step.value, compare.camera.value] = [wanted, camera.value];
     clearTimeout(settling);  // browsers refuse an address that changes all the time
     if (!playing) settling = setTimeout(() => history.replaceState(null, "", link), SETTLED_MS);
   };
@@ -83,14 +85,16 @@ if (viewer) {
       }, SLOW_MS);
       try {
         const pictures = await Promise.all(figures.map((figure) => load(figure, step)));
+        const notes = [];
         await Promise.all(figures.map((figure, number) => {
-          const image = figure.querySelector("img");
-          image.src = pictures[number].source;
+          const image = figure.querySelector("img"), { source, note } = pictures[number];
+          image.src = source;
           const whose = figure.querySelector("strong").textContent;
+          if (note) notes.push(`${whose}: ${note}`);
           image.alt = `${whose} at step ${Math.min(step, figure.dataset.steps)}, camera ${seen}`;
           return image.decode().catch(() => {});
         }));
-        status.textContent = pictures.map(({ note }) => note).filter(Boolean).join("; ");
+        status.textContent = notes.join("; ");
       } catch (error) {
         playing = false;
         status.textContent = error.message || "The server does not answer.";

@@ -12,7 +12,7 @@ from wambench.store.export import (
 )
 from wambench.store.light import lighten
 from wambench.store.merge import merge_runs
-from wambench.store.store import STORE_NAME, Store
+from wambench.store.store import CANONICAL, STORE_NAME, Store
 from wambench.store.summaries import (
     Count,
     Fault,
@@ -28,6 +28,7 @@ from wambench.store.summaries import (
 )
 
 __all__ = [
+    "CANONICAL",
     "STORE_NAME",
     "TABLES",
     "Count",
