@@ -12,9 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from analysis.imagination import moments as gathering
+from analysis.imagination.figure import EACH, Pictured, draw, error_map
 from analysis.imagination.moments import Episode, Looking, TaskProcess, moments
 from analysis.imagination.scoring import compared
 from analysis.imagination.study import Found, study
@@ -138,6 +140,21 @@ def test_a_true_imagination_scores_best_and_its_branches_disturb_nothing(
     assert skill["other", "all"] < 1 and skill["other", "change"] < 1
     psnr = rows[rows["region"] == "all"].groupby("prediction")["psnr"].mean()
     assert psnr.idxmax() == "imagined" and psnr.idxmin() == "noise"
+    assert 1 <= len(result.pictured) <= 2 * EACH
+    for one in result.pictured:
+        assert np.array_equal(one.imagined, one.executed) and one.expert is not None
+        assert (error_map(one.imagined, one.executed) == 255).all()
+        assert (error_map(one.present, one.executed) < 255).any()
+
+
+def test_the_picture_has_a_column_for_each_moment(tmp_path: Path) -> None:
+    frame = np.zeros((8, 8, 3), np.uint8)
+    some = Pictured("a", frame, frame, frame + 64, None)
+    draw([some, some], "two moments", tmp_path / "x.png")
+    image = Image.open(tmp_path / "x.png")
+    draw([some], "one moment", tmp_path / "y.png")
+    assert image.width > 1.5 * Image.open(tmp_path / "y.png").width
+    assert error_map(frame, frame + 64)[0, 0, 0] == round(255 * (1 - 64 / 128))
 
 
 def test_the_truth_of_another_action_is_told_from_ones_own(episodes: Sequence[Episode]) -> None:
@@ -321,6 +338,7 @@ def test_nano_policies_on_real_episodes(tmp_path: Path) -> None:
     out = tmp_path / "study"
     ended = wambench("imagine", tmp_path / "run", "--out", out, "--stride", "48", timeout=900)
     assert ended.returncode == 0, ended.stderr
+    assert all((out / f"{name}.png").is_file() for name in NAMES)
     rows, means = pd.read_csv(out / "rows.csv"), pd.read_csv(out / "summary.csv")
     assert set(rows["region"]) == {"all", "change", "object", "gripper", "goal"}
     assert set(rows["truth"]) == {"executed", "expert"}

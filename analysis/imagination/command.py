@@ -9,6 +9,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from analysis.imagination.figure import draw
 from analysis.imagination.moments import Episode
 from analysis.imagination.study import imagines, offsets_of, study, untrained
 from analysis.imagination.summary import headline, summary
@@ -17,6 +18,7 @@ from wambench import plugins
 from wambench.cells import PolicyChoice
 from wambench.cli.output import Json, command_line, print_json, print_table
 from wambench.errors import UserError
+from wambench.naming import file_name
 from wambench.store import Store, StoredCell
 
 REGIONS = ("all", "change", "object", "gripper", "goal")
@@ -85,6 +87,9 @@ def command(
         },
     }
     write(out, rows, means, manifest)
+    for label, studied in founds.items():
+        title = f"{label}: {offsets[label][-1]} control steps ahead"
+        draw(studied.pictured, title, out / f"{file_name(label)}.png")
     finest = max(offsets, key=lambda label: len(offsets[label]))  # others read a part of it
     write_futures(out / FUTURES, founds[finest].moments, offsets[finest])
     camera, last = str(rows["camera"].iloc[0]), int(rows["offset"].max())

@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.imagination.figure import Pictured, chosen
 from analysis.imagination.moments import Episode, Looking, Moment, Shown, TaskProcess
 from analysis.imagination.scoring import scores
 from wambench import plugins
 from wambench.cells import digest_of
-from wambench.contract import Observation
+from wambench.contract import Observation, Orientation, orient
 from wambench.errors import UserError
 from wambench.inference import Imagined
 from wambench.policy import Policy
@@ -39,10 +40,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Found:
-    """Of one policy: a row per moment, prediction, truth, camera, frame and region; the moments."""
+    """Of one policy: a row per moment, prediction, truth, camera, frame and region; the moments.
+
+    ``pictured``: some of them, for the figure.
+    """
 
     rows: pd.DataFrame
     moments: Sequence[Moment]
+    pictured: Sequence[Pictured]
 
 
 def untrained(policy: Policy) -> Policy | None:
@@ -133,7 +138,31 @@ def study(
         if moment.expert is not None:
             truths["expert"] = moment.expert
         rows += _rows(label, moment, guesses, truths, policy.spec.cameras, offsets)
-    return Found(pd.DataFrame(rows), every)
+    turned = rules.orientation
+    pictured = [
+        _pictured(every[index], predicted["imagined"][index], executed[index], turned)
+        for index in chosen(every)
+    ]
+    return Found(pd.DataFrame(rows), every, pictured)
+
+
+def _pictured(
+    moment: Moment, imagined: Frames, executed: Shown, orientation: Orientation
+) -> Pictured:
+    """Upright, of the first camera, at the last offset."""
+    cell = moment.episode.cell
+
+    def upright(frames: Frames) -> Frames:
+        return orient(frames[0, -1], orientation)
+
+    return Pictured(
+        title=f"{cell.suite}/{cell.task_index}/{cell.init_state}\n"
+        f"step {moment.step}, {moment.episode.outcome}",
+        present=orient(moment.present[0], orientation),
+        imagined=upright(imagined),
+        executed=upright(executed.frames),
+        expert=upright(moment.expert.frames) if moment.expert else None,
+    )
 
 
 def baselines(moments: Sequence[Moment], index: int) -> Mapping[str, Frames]:
