@@ -398,10 +398,15 @@ def test_there_are_few_processes_and_none_at_the_end(folder: Path, toy: Suite) -
     drawn = [client.get(address).content for address in (first, second, first)]
     assert drawn[0] == drawn[2] != b""
     (artist,) = artists._artists.values()
-    process = artist._process
-    assert process.is_alive()
+    spare = artists._spare
+    assert spare is not None
+    processes = [artist._process, spare._process]
+    assert all(process.is_alive() for process in processes)
     artists.close()
-    assert not process.is_alive()
+    assert not any(process.is_alive() for process in processes)
+    assert client.get(second.replace("step=0", "step=1")).status_code == 404, (
+        "none is made any more"
+    )
 
 
 def test_frames_are_kept_in_bounds(folder: Path, toy: Suite) -> None:

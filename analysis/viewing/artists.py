@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import threading
 from collections import OrderedDict
@@ -24,18 +25,24 @@ class _Gone(Exception):
 
 
 class _Artist:
-    """A process with one open task, used by one thread at a time."""
+    """A process that opens one task when it is told which, used by one thread at a time."""
 
-    def __init__(self, suite: str, task: str, rules: Protocol) -> None:
+    def __init__(self, suite: str) -> None:
+        self.suite = suite
         spawn = multiprocessing.get_context("spawn")
         self._pipe, there = spawn.Pipe()
         self._process = spawn.Process(
-            target=serve, args=(there, suite, task, rules), daemon=True, name=f"draws {suite}"
+            target=serve, args=(there, suite), daemon=True, name=f"draws {suite}"
         )
         self._process.start()
         there.close()
         self._lock = threading.Lock()
         self.is_open = self._is_closed = False
+
+    def open(self, task: str, rules: Protocol) -> None:
+        """Begin to open a task; what comes of it is told to the first who asks."""
+        with contextlib.suppress(OSError):  # its process died: who asks is told that, too
+            self._pipe.send((task, rules))
 
     def ask(self, wanted: Wanted) -> Answer:
         """Raises _Gone, or UserError if the process died or hung."""
@@ -86,6 +93,7 @@ class Artists:
         self._processes, self._kept_bytes = processes, kept_bytes
         self._artists: OrderedDict[Table, _Artist] = OrderedDict()
         self._frames: OrderedDict[tuple[object, ...], bytes] = OrderedDict()
+        self._spare: _Artist | None = None  # is made ready for the next task of the same suite
         self._bytes = 0
         self._lock = threading.Lock()
         self._is_closed = False
@@ -129,6 +137,8 @@ class Artists:
         with self._lock:
             self._is_closed = True
             artists, self._artists = list(self._artists.values()), OrderedDict()
+            artists += [self._spare] if self._spare else []
+            self._spare = None
         for artist in artists:
             artist.kill()
         for artist in artists:
@@ -162,7 +172,12 @@ class Artists:
             if artist is None:
                 while len(self._artists) >= self._processes:
                     dismissed.append(self._artists.popitem(last=False)[1])
-                artist = self._artists[table] = _Artist(suite, task, rules)
+                artist = self._spare
+                if artist is None or artist.suite != suite:
+                    dismissed += [artist] if artist else []
+                    artist = _Artist(suite)
+                artist.open(task, rules)
+                self._artists[table], self._spare = artist, _Artist(suite)
             self._artists.move_to_end(table)
         for one in dismissed:
             one.close()

@@ -60,11 +60,15 @@ Wanted = Frame | Why
 Answer = bytes | Failure | Refusal
 
 
-def serve(pipe: Connection, suite: str, task: str, rules: Protocol) -> None:
-    """Open a task and answer until the other end is closed."""
+def serve(pipe: Connection, suite: str) -> None:
+    """Make ready, open the task that comes first over the pipe, and answer until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that asks
     try:
+        plugins.make_suite(suite).prepare()
+        task, rules = pipe.recv()
         table = _Table(suite, task, rules)
+    except EOFError:
+        return
     except Exception as error:
         pipe.send(_refusal(error))
         return

@@ -43,6 +43,9 @@ class Suite(ABC):
         """The same for what moves the named privileged information (the expert's source, …)."""
         return {}
 
+    def prepare(self) -> None:  # noqa: B027 (most have nothing to do)
+        """Do in this process what :meth:`open` does for every task alike, such as imports."""
+
     @abstractmethod
     def open(self, task: Task, rendering: str) -> Simulator:
         """Open one task in this process with one of ``spec.renderings``."""
