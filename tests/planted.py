@@ -66,15 +66,14 @@ def ignoring(**options: Any) -> Any:
 
 def play(policy: Any, episode: str, goal: float) -> float:
     """Where a point on a line ends, that is pushed half way to where an action says, 8 times."""
-    place, path = 0.0, []
+    place = 0.0
     for look in range(8):
         seen = observation(look, TOLD, 64)
         images = {camera: image.copy() for camera, image in seen.images.items()}
         images["agentview"][:8, :8] = round((goal + 1) * 127.5)
         seen = dataclasses.replace(seen, episode=episode, step=8 * look, images=images)
         place = 0.5 * place + 0.5 * _wanted(policy, policy.act([seen])[0])
-        path.append(place)
-    return path[-1]
+    return place
 
 
 def _wanted(policy: Any, chunk: NDArray[np.float64]) -> float:

@@ -166,8 +166,13 @@ def executed(
         for step, simulator, setting in _along(episode, looking):
             if step in chunks:
                 chunk = checked_chunk(chunks[step], setting.suite.action, looking.spec.horizon)
-                actions = as_executed(chunk, setting)
-                branch = branched(simulator, _in_turn(actions), max(looking.offsets))
+                actions, ahead = as_executed(chunk, setting), max(looking.offsets)
+                if len(actions) < ahead:
+                    raise UserError(
+                        f"{episode.cell.describe()}: {len(actions)} actions cannot show what is "
+                        f"imagined {ahead} steps ahead; choose a policy with longer chunks"
+                    )
+                branch = branched(simulator, _in_turn(actions), ahead)
                 out[episode.cell.key, step] = _seen_in(branch, simulator, looking)
     return out
 

@@ -20,7 +20,7 @@ from analysis.imagination.moments import Shown
 Frame = NDArray[np.uint8]
 MEASURES = ("psnr", "ssim", "error")
 ROUNDING = 1 / 12  # of 255 squared: what rounding alone costs, so that PSNR is finite
-ROBUST = 4  # pixels: a smaller region tells nothing
+SMALLEST = 4  # pixels of a region that is scored
 
 
 def scores(
@@ -44,11 +44,11 @@ def scores(
 def compared(
     predicted: Frame, true: Frame, regions: Mapping[str, NDArray[np.bool_]]
 ) -> Iterator[dict[str, Any]]:
-    """A row per region [H, W] of at least ``ROBUST`` pixels: its area and the measures."""
+    """A row per region [H, W] of at least ``SMALLEST`` pixels: its area and the measures."""
     gap = predicted.astype(np.float64) - true
     _, similar = structural_similarity(true, predicted, channel_axis=2, data_range=255, full=True)
     for name, region in regions.items():
-        if region.sum() >= ROBUST:
+        if region.sum() >= SMALLEST:
             squared = max(float((gap[region] ** 2).mean()), ROUNDING)
             yield {
                 "region": name,
