@@ -81,8 +81,8 @@ def _tell(manifest: dict[str, Any], made: Tables, camera: str) -> None:
     for line in manifest["left_out"]:
         print(f"left out: {line}")
     if made.agreement is not None:
-        print_table(_correlations(made.agreement), ["policy", "camera", "correlation", "p"])
-        print("rank correlation of attention and effect, mean (95 % over episodes)")
+        print_table(_correlations(made.agreement), ["policy", "camera", "correlation", "null", "p"])
+        print("rank correlation of attention and effect (95 % over episodes); null: one map moved")
     chosen = made.outcomes[made.outcomes["camera"] == camera]
     print("success minus failure within tasks; p of outcomes shuffled within tasks:")
     if rows := list(outcome_rows(chosen)):
@@ -101,6 +101,7 @@ def _correlations(table: pd.DataFrame) -> list[dict[str, str]]:
                 "policy": row["policy"],
                 "camera": row["camera"],
                 "correlation": f"{row['mean']:+.2f}{interval}",
+                "null": f"{row['null']:+.2f}",
                 "p": f"{row['p']:.2g}",
             }
         )
