@@ -20,7 +20,7 @@ from analysis.attention.study import BOTH
 from analysis.statistics.clusters import means_of_clusters
 
 DRAWS = 1_999
-"""Shifts of the null of a rank correlation: p is a multiple of 1 / 2000."""
+"""Shifts of the null of a rank correlation: p is a multiple of 1 / 1000."""
 REGIONS = ("object", "goal")
 ARM = ["track", "paradigm", "policy"]
 
@@ -175,10 +175,10 @@ def _correlated(effects: Sequence[Effect], cameras: Sequence[str], draws: int) -
         return nothing | {"episodes": 0}
     mean, low, high = (float(one[0]) for one in means_of_clusters(np.array(found)[:, None]))
     null /= len(found)
-    p = (1 + (null >= mean - 1e-9).sum()) / (1 + draws)
+    beyond = min((null >= mean - 1e-9).sum(), (null <= mean + 1e-9).sum())
     return {
-        "mean": mean, "low": low, "high": high, "null": float(null.mean()), "p": float(p),
-        "episodes": len(found),
+        "mean": mean, "low": low, "high": high, "null": float(null.mean()),
+        "p": float(min(1.0, 2 * (1 + beyond) / (1 + draws))), "episodes": len(found),
     }  # fmt: skip
 
 

@@ -37,26 +37,33 @@ def render(manifest: Mapping[str, Any], tables: Tables, drawn: Mapping[str, Path
         m=manifest,
         figures=figures,
         outcomes=list(outcome_rows(tables.outcomes)),
+        notes=outcome_notes(tables.outcomes),
         sinks=tables.sinks.to_dict("records"),
         agreement=[] if tables.agreement is None else list(_agreement_rows(tables.agreement)),
         effects=[] if tables.effects is None else list(_effect_rows(tables.effects)),
     )
 
 
-def outcome_rows(table: pd.DataFrame, sinks: str = KEPT) -> Iterator[dict[str, str]]:
-    """The table of outcomes in words: what of each map changes with success."""
-    for row in table[table["sinks"] == sinks].to_dict("records"):
-        told = row["note"] == ""
+def outcome_rows(table: pd.DataFrame) -> Iterator[dict[str, str]]:
+    """Rows of the table of outcomes that have numbers, sinks kept, as text."""
+    for row in table[(table["sinks"] == KEPT) & (table["note"] == "")].to_dict("records"):
         yield {
             "policy": row["policy"],
             "moments": row["moments"],
             "what": f"{row['measure']} on {row['region']}, {row['camera']}",
-            "success": f"{row['success']:.3g}" if told else "-",
-            "failure": f"{row['failure']:.3g}" if told else "-",
-            "difference": _interval(row, "difference", "+.3g") if told else row["note"],
-            "p": f"{row['p']:.2g}, {row['p_holm']:.2g} by Holm" if told else "-",
+            "success": f"{row['success']:.3g}",
+            "failure": f"{row['failure']:.3g}",
+            "difference": _interval(row, "difference", "+.3g"),
+            "p": f"{row['p']:.2g}, {row['p_holm']:.2g} by Holm",
             "tasks": str(row["tasks"]),
         }
+
+
+def outcome_notes(table: pd.DataFrame) -> list[str]:
+    """Why the other rows have none, a line for each policy and reason."""
+    silent = table[(table["sinks"] == KEPT) & (table["note"] != "")]
+    lines = zip(silent["policy"], silent["note"], strict=True)
+    return list(dict.fromkeys(f"{policy}: {note}" for policy, note in lines))
 
 
 def _agreement_rows(table: pd.DataFrame) -> Iterator[dict[str, str]]:

@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from analysis.attention.own.asking import found
 from analysis.attention.own.chosen import Chosen, Wanted, choose
-from analysis.attention.own.page import outcome_rows
+from analysis.attention.own.page import outcome_notes, outcome_rows
 from analysis.attention.own.summary import Tables, tables
 from analysis.attention.own.writing import write
 from analysis.attention.parts import Parts
@@ -81,12 +81,14 @@ def _tell(manifest: dict[str, Any], made: Tables, camera: str) -> None:
     for line in manifest["left_out"]:
         print(f"left out: {line}")
     if made.agreement is not None:
-        print_table(_correlations(made.agreement), ["policy", "camera", "correlation", "p"])
-        print("rank correlation of attention and effect, mean (95 % over episodes)")
+        print_table(_correlations(made.agreement), ["policy", "camera", "correlation", "null", "p"])
+        print("rank correlation of attention and effect (95 % over episodes); null: one map moved")
     chosen = made.outcomes[made.outcomes["camera"] == camera]
-    columns = ["policy", "moments", "what", "difference", "p"]
-    print_table(list(outcome_rows(chosen)), columns)
-    print("success minus failure within tasks; p of outcomes shuffled within tasks")
+    print("success minus failure within tasks; p of outcomes shuffled within tasks:")
+    if rows := list(outcome_rows(chosen)):
+        print_table(rows, ["policy", "moments", "what", "difference", "p"])
+    for line in outcome_notes(chosen):
+        print(f"no number for {line}")
 
 
 def _correlations(table: pd.DataFrame) -> list[dict[str, str]]:
@@ -99,6 +101,7 @@ def _correlations(table: pd.DataFrame) -> list[dict[str, str]]:
                 "policy": row["policy"],
                 "camera": row["camera"],
                 "correlation": f"{row['mean']:+.2f}{interval}",
+                "null": f"{row['null']:+.2f}",
                 "p": f"{row['p']:.2g}",
             }
         )
