@@ -7,6 +7,7 @@ more than about the scene, so every score is told with and without them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -72,7 +73,8 @@ def sinks(looks: Sequence[Look], bare: Sequence[Mapping[str, Floats]] = ()) -> S
         return Sinks((), why)
     folds = np.stack([_folds(one.weights) for one in looks])
     episodes = [tuple(one.place[name] for name in EPISODE) for one in looks]
-    once = np.array([1 / episodes.count(episode) for episode in episodes])
+    long = Counter(episodes)
+    once = np.array([1 / long[episode] for episode in episodes])
     lowest = _quantile(folds, once / once.sum(), BUT_FOR)
     mean = np.average(folds, axis=0, weights=once)
     empty = np.mean([_folds(one) for one in bare], axis=0) if bare else np.full(mean.shape, np.nan)
