@@ -13,7 +13,7 @@ from baselines.nano.config import NANO
 from baselines.nano.models.futures import futures_of
 from tests.planted import alone, ignoring, play
 from tests.releases import observation
-from wambench import EpisodeStart, Observation, UserError, plugins
+from wambench import EpisodeStart, Observation, Policy, UserError, plugins
 from wambench.inference import Program
 
 SHIPPED = [name for name in NANO if not name.endswith(("noise-idm", "cache-idm"))]
@@ -261,6 +261,15 @@ def test_an_intervention_opens_its_inference_too() -> None:
         commands = policy._loaded().prepare.commands(inference.action(state), [seen()])
     assert (commands[0] == acted(policy)[0]).all()
     assert policy.inference("meta") is not None
+
+
+def test_only_a_frozen_future_is_a_memory() -> None:
+    """Whoever may remember cannot be served where no episode is seen, nor asked out of turn."""
+    for name in NANO:
+        assert type(plugins.make_policy(name, {})).reset is Policy.reset
+    frozen = plugins.make_policy("nano-fastwam-idm", {"future": "frozen"})
+    assert type(frozen).reset is not Policy.reset
+    assert type(plugins.make_policy("nano-fastwam-idm", {"future": "noise"})).reset is Policy.reset
 
 
 @pytest.mark.parametrize("future", ["masked", "present", "noise", "frozen", "other"])

@@ -294,15 +294,6 @@ class NanoPolicy(Policy):
             ready.giver.remember(seen.episode, state)
         return ready.prepare.commands(state.action, [seen])[0]
 
-    def reset(self, start: EpisodeStart) -> None:
-        """Begin an episode with no future kept."""
-        self.forget(start.episode)
-
-    def forget(self, episode: str) -> None:
-        """Drop the future that was kept of an episode, if any was."""
-        if self._ready and self._ready.giver:
-            self._ready.giver.forget(episode)
-
     def _start(self, ready: Ready, observations: Sequence[Observation]) -> Any:
         """The family's state for a batch."""
         import torch
@@ -354,8 +345,23 @@ class NanoPolicy(Policy):
         return heard[place % len(heard)]
 
 
+class FrozenFuture(NanoPolicy):
+    """A nano policy that keeps the future of an episode's first decision: it alone has a memory."""
+
+    def reset(self, start: EpisodeStart) -> None:
+        """Begin an episode with no future kept."""
+        self.forget(start.episode)
+
+    def forget(self, episode: str) -> None:
+        """Drop the future that was kept of an episode, if any was."""
+        if self._ready and self._ready.giver:
+            self._ready.giver.forget(episode)
+
+
 def _make(name: str, /, **options: Any) -> NanoPolicy:
-    return NanoPolicy(NANO[name], parse(NanoOptions, name, options))
+    chosen = parse(NanoOptions, name, options)
+    kind = FrozenFuture if chosen.future == "frozen" else NanoPolicy
+    return kind(NANO[name], chosen)
 
 
 nano_imagewam = partial(_make, "nano-imagewam")
