@@ -32,6 +32,10 @@ def read_robotwin(paths: Sequence[Path], episodes: int | None) -> Sequence[Sourc
         UserError: a file breaks the format; ``episodes`` is not given or does not fit; a task is
             told twice.
     """
+    if episodes is None:
+        raise UserError(
+            f"{str(paths[0])!r} tells a rate and not of how many episodes; say it: --episodes 100"
+        )
     counted: dict[tuple[str, str], dict[str, int]] = {}
     kinds: dict[tuple[str, str], set[str]] = {}
     for path in paths:
@@ -51,7 +55,7 @@ def read_robotwin(paths: Sequence[Path], episodes: int | None) -> Sequence[Sourc
         Source(
             label=f"{label} {config}" if several else label,
             successes=sum(tasks.values()),
-            episodes=len(tasks) * (episodes or 0),
+            episodes=len(tasks) * episodes,
             passport=_passport(config, kinds[label, config], tasks),
         )
         for (label, config), tasks in counted.items()
@@ -82,11 +86,7 @@ def _read(path: Path) -> tuple[float, str]:
     return float(last), told[1]
 
 
-def _successes(path: Path, rate: float, episodes: int | None) -> int:
-    if episodes is None:
-        raise UserError(
-            f"{str(path)!r} tells a rate and not of how many episodes; say it: --episodes 100"
-        )
+def _successes(path: Path, rate: float, episodes: int) -> int:
     count = round(rate * episodes)
     if abs(count - rate * episodes) > 1e-6 * episodes:
         raise UserError(

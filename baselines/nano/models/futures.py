@@ -84,15 +84,10 @@ class _Idm(_Clip):
 
     def masked(self) -> Program[Any]:
         # Without the last prefill the action reads what the first left: the present frame.
-        steps = list(self.model.program().steps)
-        del steps[_last(steps, "prefill")]
-        return Program(steps)
+        return _without_last(self.model.program(), "prefill")
 
     def replaced(self) -> Program[Any]:
-        steps = list(self.model.program().steps)
-        index = _last(steps, "prefill")
-        steps[index] = _wrapped(steps[index], before=self._replace)
-        return Program(steps)
+        return _around_last(self.model.program(), "prefill", before=self._replace)
 
     def _replace(self, state: Any) -> None:
         if state.given is not None:
@@ -146,15 +141,10 @@ class _Goal(Futures):
 
     def masked(self) -> Program[Any]:
         # The goal's keys and values are what the last prefill adds to the cache.
-        steps = list(self.model.program().steps)
-        del steps[_last(steps, "prefill")]
-        return Program(steps)
+        return _without_last(self.model.program(), "prefill")
 
     def replaced(self) -> Program[Any]:
-        steps = list(self.model.program().steps)
-        index = _last(steps, "imagine")
-        steps[index] = _wrapped(steps[index], after=self._replace)
-        return Program(steps)
+        return _around_last(self.model.program(), "imagine", after=self._replace)
 
     def encoded(self, frames: Tensor) -> Tensor:
         return self.model.codec.encode(mosaic(frames[:, -1])).flatten(2).transpose(1, 2)
@@ -185,5 +175,20 @@ def _wrapped(step: Step[Any], before: Run = _nothing, after: Run = _nothing) -> 
     return replace(step, run=run)
 
 
-def _last(steps: list[Step[Any]], stage: str) -> int:
-    return max(index for index, step in enumerate(steps) if step.stage == stage)
+def _without_last(program: Program[Any], stage: str) -> Program[Any]:
+    """The program less the last step of a stage."""
+    index = _last(program, stage)
+    return Program([*program.steps[:index], *program.steps[index + 1 :]])
+
+
+def _around_last(
+    program: Program[Any], stage: str, before: Run = _nothing, after: Run = _nothing
+) -> Program[Any]:
+    """The program with something before and after the last step of a stage."""
+    index = _last(program, stage)
+    wrapped = _wrapped(program.steps[index], before, after)
+    return Program([*program.steps[:index], wrapped, *program.steps[index + 1 :]])
+
+
+def _last(program: Program[Any], stage: str) -> int:
+    return max(index for index, step in enumerate(program.steps) if step.stage == stage)
