@@ -21,7 +21,8 @@ from wambench.store import Store
 SLEEPY = """
 import time
 from baselines.nano.config import NANO
-from baselines.nano.policy import NanoOptions, NanoPolicy
+from baselines.nano.options import NanoOptions
+from baselines.nano.policy import NanoPolicy
 
 class Sleepy(NanoPolicy):
     def __init__(self, preset, seconds):

@@ -13,7 +13,8 @@ from baselines.nano.config import NANO
 from baselines.nano.models import make
 from baselines.nano.models.base import Seen
 from baselines.nano.models.goal import goal_loss
-from baselines.nano.policy import NanoOptions, NanoPolicy
+from baselines.nano.options import NanoOptions
+from baselines.nano.policy import NanoPolicy
 from tests.golden_data import gap, randomised
 from wambench import UserError, plugins
 

@@ -13,7 +13,8 @@ from baselines.nano.config import NANO, STEPS
 from baselines.nano.cost import flops
 from baselines.nano.facts import training_facts
 from baselines.nano.models import make
-from baselines.nano.policy import NanoOptions, NanoPolicy
+from baselines.nano.options import NanoOptions
+from baselines.nano.policy import NanoPolicy
 from baselines.nano.trained import Trained, read_trained, write_trained
 from baselines.training import trainer
 from baselines.training.augment import shifted

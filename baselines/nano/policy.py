@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from baselines.core.labels import Labels, View, Watch
 from baselines.core.machine import take_common_kernels
@@ -22,7 +21,8 @@ from baselines.nano.conditions import conditions
 from baselines.nano.config import NANO, REPLAN, SIDE, TEXT_LENGTH, VERSION, NanoConfig
 from baselines.nano.cost import flops
 from baselines.nano.facts import training_facts
-from baselines.nano.interventions import Interventions, check, mean_state, told
+from baselines.nano.interventions import check, mean_state, told
+from baselines.nano.options import NanoOptions
 from baselines.nano.vocabulary import Vocabulary
 from wambench import Needs, Observation, Policy, PolicySpec, UserError
 from wambench.contract import EpisodeStart
@@ -41,29 +41,6 @@ if TYPE_CHECKING:
 UNTRAINED_DRAWS = 4  # one random network may look somewhere by chance
 WEIGHTS = Path(__file__).parent / "weights"
 ROBOT = dataclasses.replace(LIBERO, image_size=(SIDE, SIDE), command=unchanged, intended=unchanged)
-
-
-class NanoOptions(Interventions):
-    """What a user may choose of a nano policy."""
-
-    weights: Path | None = Field(
-        default=None, description="a file of 'wambench train'; by default the one that ships"
-    )
-    noise_seed: int | None = Field(
-        default=None, description="fixed noise at every replan; null: the cell's own"
-    )
-    swap_instruction: int = Field(
-        default=0,
-        ge=0,
-        description="a control: hear the instruction so many places further in the sorted list of "
-        "those it was trained on; whoever reads language must then fail",
-    )
-    untrained: int | None = Field(
-        default=None,
-        ge=0,
-        description="a control: random weights of this seed; statistics and words are those of the "
-        "weights file, if there is one",
-    )
 
 
 @dataclass(frozen=True)
