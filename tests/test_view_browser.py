@@ -293,6 +293,7 @@ def test_real_episodes(browser: Browser, small_run: Path, tmp_path: Path) -> Non
         expect(page.locator(".go")).to_be_visible(timeout=PATIENCE_MS)
         page.get_by_label("Beside it").select_option(label="expert: success")
         page.get_by_role("button", name="Compare").click()
+        shown(page, 0, "wrist", figures=2)  # the new page, not the one that is being left
         page.get_by_label("Control step").fill("60")
         shown(page, 60, "wrist", figures=2)
         one, two = (image.screenshot() for image in page.locator("figure img").all())
