@@ -31,6 +31,18 @@ SIZES = {"desktop": (1200, 900), "phone": (360, 740)}
 PATIENCE_MS = 300_000  # other work may have the cores
 DRAWN = "figure img[alt*='at step {}, camera {}']"
 
+# Presses the space bar as soon as a picture of a control step of at least 3 is shown. The page does
+# it itself: an order from outside may come when a busy machine has long played on.
+PAUSE = """() => new Promise((done) => {
+  const look = () => {
+    const step = document.querySelector('figure img')?.alt.match(/at step (\\d+),/)?.[1];
+    if (!(step >= 3)) return setTimeout(look, 5);
+    document.body.dispatchEvent(new KeyboardEvent('keydown', {key: ' ', bubbles: true}));
+    done();
+  };
+  look();
+})"""
+
 # What is wrong with what is on the screen, as a browser computed it: controls without a name,
 # text without contrast (4.5 to 1), targets under 24 px, what sticks out of the window.
 CHECK = """() => {
@@ -256,12 +268,10 @@ def test_it_plays_and_stops(page: Page, address: str, folder: Path) -> None:
     page.goto(f"{address}episode?of=whole&key={long.cell.key}")
     shown(page, 0)
     page.keyboard.press(" ")
-    expect(page.get_by_role("button", name="Pause")).to_be_visible()
-    page.wait_for_selector("figure img[alt*='at step 3,']")
-    page.keyboard.press(" ")
+    page.evaluate(PAUSE)
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
     at = page.locator("#at").inner_text()
-    assert 3 <= int(at.split()[0]) <= last
+    assert 3 <= int(at.split()[0]) < last
     page.wait_for_timeout(1000)
     assert page.locator("#at").inner_text() == at
     page.keyboard.press("?")
