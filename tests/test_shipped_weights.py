@@ -8,45 +8,57 @@ import numpy as np
 import pytest
 from safetensors import safe_open
 
-from baselines.nano.config import NANO
+from baselines.nano.config import NANO, PATCHES, VERSION
 from baselines.nano.facts import training_facts
 from baselines.nano.policy import WEIGHTS
 from tests.releases import observation
 from wambench import plugins
 
-SHIPPED = sorted(path.stem for path in WEIGHTS.glob("*.safetensors"))
+SHIPPED = {v: sorted(p.stem for p in (WEIGHTS / str(v)).glob("*.safetensors")) for v in PATCHES}
+FILES = [(version, name) for version, names in SHIPPED.items() for name in names]
 TO_COME = {"nano-imagewam-noise-idm", "nano-imagewam-cache-idm"}  # trained, and then shipped
 LARGEST_BYTES = 8 * 10**6
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_file_is_small_and_says_how_it_was_made(name: str) -> None:
-    path = WEIGHTS / f"{name}.safetensors"
+@pytest.mark.parametrize(("version", "name"), FILES)
+def test_a_shipped_file_is_small_and_says_how_it_was_made(version: int, name: str) -> None:
+    path = WEIGHTS / str(version) / f"{name}.safetensors"
     assert name in NANO and path.stat().st_size <= LARGEST_BYTES
     with safe_open(path, framework="np") as file:
         metadata = file.metadata()
     facts = json.loads(metadata["facts"])
     assert facts["command"].startswith(f"wambench train {name} --data DATA --out OUT")
-    assert facts["step"] == json.loads(metadata["recipe"])["steps"]
+    own = json.loads(metadata["recipe"])["steps"]
+    assert facts["step"] == own + sum(one["step"] for one in facts.get("earlier", ())[-1:])
     for text in metadata.values():
         assert "/tmp" not in text and "/home" not in text and "/root" not in text
 
 
-def test_all_were_trained_alike() -> None:
-    assert set(SHIPPED) | TO_COME == set(NANO)
-    facts = [training_facts(WEIGHTS / f"{name}.safetensors") for name in SHIPPED]
+@pytest.mark.parametrize("version", PATCHES)
+def test_all_were_trained_alike(version: int) -> None:
+    assert set(SHIPPED[version]) | TO_COME == set(NANO)
+    folder = WEIGHTS / str(version)
+    facts = [training_facts(folder / f"{name}.safetensors") for name in SHIPPED[version]]
     for same in ("steps", "step", "batch_size", "samples", "seed", "episodes", "data_hash"):
         assert len({one[same] for one in facts}) == 1, same
 
 
-@pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_policy_acts(name: str) -> None:
-    policy = plugins.make_policy(name, {})
+def test_weights_begin_with_those_that_ship_too() -> None:
+    """So that whoever trains again has all that it takes."""
+    for name in SHIPPED[VERSION]:
+        with safe_open(WEIGHTS / str(VERSION) / f"{name}.safetensors", framework="np") as file:
+            first = json.loads(file.metadata()["facts"])["earlier"][0]["weights_hash"]
+        assert training_facts(WEIGHTS / "1" / f"{name}.safetensors")["weights_hash"] == first
+
+
+@pytest.mark.parametrize(("version", "name"), FILES)
+def test_a_shipped_policy_acts(version: int, name: str) -> None:
+    policy = plugins.make_policy(name, {"version": version})
     assert policy.obstacles() == ()
     policy.load()
     seen = observation(0, "pick up the butter and place it in the basket", 64)
     (chunk,) = policy.act([seen])
     assert chunk.shape == (16, 7) and np.isfinite(chunk).all()
-    other = plugins.make_policy(name, {"untrained": 0})
+    other = plugins.make_policy(name, {"version": version, "untrained": 0})
     other.load()
     assert np.abs(other.act([seen])[0] - chunk).max() > 0.05

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import conv2d
 
-from baselines.nano.config import NANO, STEPS
+from baselines.nano.config import NANO, STEPS, VERSIONS
 from baselines.nano.cost import flops
 from baselines.nano.facts import training_facts
 from baselines.nano.models import make
@@ -310,3 +311,36 @@ def test_a_training_begins_with_the_weights_of_another(
     strange = dataclasses.replace(demos.train[0], instruction="go to the dark door")
     with pytest.raises(UserError, match="never met dark, door, words of the data"):
         Trainer(config, again, dataclasses.replace(demos, train=(strange,)), tmp_path / "d", start)
+
+
+@pytest.mark.parametrize("name", ["nano-imagewam", "nano-fastwam-idm", "nano-pi0", "nano-oft"])
+def test_finer_squares_begin_with_weights_of_coarser_ones(
+    name: str, demos: Demonstrations, tmp_path: Path
+) -> None:
+    for folder in "abc":
+        (tmp_path / folder).mkdir()
+    coarse = Trainer(VERSIONS[1][name], recipe(name), demos, tmp_path / "a")
+    start = trained(coarse, tmp_path / "first.safetensors")
+    with pytest.raises(UserError, match=f"holds {name} 1, not {name} 2; name the right file"):
+        NanoPolicy(NANO[name], NanoOptions(weights=tmp_path / "first.safetensors")).load()
+    chosen = recipe(name, start=start.hash, seed=1)
+    fine = Trainer(NANO[name], chosen, demos, tmp_path / "b", start)
+    squares = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    large = squares.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    for path, found in fine.model.named_parameters():
+        before = start.tensors[path]
+        if before.shape == found.shape:
+            assert torch.equal(before, found), path
+        elif found.ndim == 4:  # reads a square as it read its enlargement
+            assert torch.allclose(conv2d(squares, found), conv2d(large, before), atol=1e-4), path
+        elif "position" in path:
+            side = found.unflatten(-2, (8, 8)).movedim(-1, 0)
+            corner = before.unflatten(-2, (4, 4)).movedim(-1, 0)[..., 0, 0]
+            assert torch.equal(side[..., 0, 0], corner), path
+        else:
+            assert path.startswith("codec."), path
+    fine.run()
+    Trainer(NANO[name], chosen, demos, tmp_path / "c", start).run(until=3)
+    resumed = Trainer(NANO[name], chosen, demos, tmp_path / "c", start)
+    resumed.run()
+    assert fine.weights_hash() == resumed.weights_hash()

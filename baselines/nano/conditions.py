@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from baselines.nano.config import PATCH, SIDE, NanoConfig, architecture_of
+from baselines.nano.config import SIDE, NanoConfig, architecture_of
 from baselines.nano.cost import flops
 from baselines.nano.vocabulary import words_of
 from wambench.profile.observations import INSTRUCTION
-
-SQUARES = 2 * (SIDE // PATCH) ** 2  # of both cameras
 
 
 def conditions(config: NanoConfig) -> Mapping[str, Any]:
@@ -20,15 +18,16 @@ def conditions(config: NanoConfig) -> Mapping[str, Any]:
     proprioception, squares of imagined frames, and the action's own.
     """
     sizes = architecture_of(config)
+    squares = 2 * (SIDE // config.patch) ** 2  # of both cameras
     later = sizes.video_frames - 1 if config.mode in ("joint", "idm") else 0
     later += config.reads is not None  # a goal image
     return {
         "parameters": sum(config.parameters.values()),
         "tokens": {
             "words": len(words_of(INSTRUCTION)),
-            "image": SQUARES,
+            "image": squares,
             "proprioception": 1,
-            "imagined": later * SQUARES,
+            "imagined": later * squares,
             "action": sizes.action_tokens if config.kind == "oft" else sizes.horizon,
         },
         "flops": sum(flops(config, INSTRUCTION)),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from baselines.core.cost import linear
 from baselines.imagewam.flux2 import config as imagewam
 from baselines.imagewam.flux2 import cost as imagewam_cost
-from baselines.nano.config import LATENT_CHANNELS, PATCH, NanoConfig, architecture_of
+from baselines.nano.config import LATENT_CHANNELS, NanoConfig, architecture_of
 from baselines.nano.vocabulary import words_of
 from baselines.videowam import config as videowam
 from baselines.videowam import cost as videowam_cost
@@ -22,7 +22,7 @@ def flops(config: NanoConfig, instruction: str) -> Sequence[int]:
     sizes, words = architecture_of(config), len(words_of(instruction))
     if config.kind == "imagewam":
         text, vision, prefill, *acts = imagewam_cost.flops(sizes, imagewam.BEST_EXACT, words)
-        vision += _codec(sizes.image_tokens)
+        vision += _codec(sizes.image_tokens, config.patch)
         if config.reads is None:
             return [text, vision, prefill, *acts]
         image, past = sizes.image_tokens, words + 1 + sizes.image_tokens
@@ -34,12 +34,12 @@ def flops(config: NanoConfig, instruction: str) -> Sequence[int]:
     if config.kind == "fastwam":
         assert config.mode is not None
         text, vision, *rest = videowam_cost.flops(sizes, videowam.BEST_EXACT, config.mode)
-        return [text, vision + _codec(sizes.frame_tokens), *rest]
+        return [text, vision + _codec(sizes.frame_tokens, config.patch), *rest]
     if config.kind == "pi0":
         return pi0_cost.flops(sizes, pi0.BEST_EXACT, words, sizes.camera_slots)
     return oft_cost.flops(sizes, oft.BEST_EXACT, words)
 
 
-def _codec(squares: int) -> int:
-    """The linear autoencoder of so many squares of pixels."""
-    return linear(squares, 3 * PATCH**2, LATENT_CHANNELS)
+def _codec(squares: int, side: int) -> int:
+    """The linear autoencoder of so many squares of ``side`` pixels."""
+    return linear(squares, 3 * side**2, LATENT_CHANNELS)

@@ -18,7 +18,7 @@ from baselines.core.options import parse
 from baselines.core.robots import LIBERO, unchanged
 from baselines.core.source import source_hash
 from baselines.nano.conditions import conditions
-from baselines.nano.config import NANO, REPLAN, SIDE, TEXT_LENGTH, VERSION, NanoConfig
+from baselines.nano.config import REPLAN, SIDE, TEXT_LENGTH, VERSIONS, NanoConfig
 from baselines.nano.cost import flops
 from baselines.nano.facts import training_facts
 from baselines.nano.interventions import check, mean_state, told
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from baselines.nano.models.base import NanoModel
 
 UNTRAINED_DRAWS = 4  # one random network may look somewhere by chance
-WEIGHTS = Path(__file__).parent / "weights"
+WEIGHTS = Path(__file__).parent / "weights"  # a folder for each version
 ROBOT = dataclasses.replace(LIBERO, image_size=(SIDE, SIDE), command=unchanged, intended=unchanged)
 
 
@@ -70,7 +70,7 @@ class NanoPolicy(Policy):
             paradigm={"imagewam": "imagewam", "fastwam": "videowam"}.get(config.kind, "vla"),
             track="nano",
             about=f"nano: {config.about}",
-            version=VERSION,
+            version=config.version,
             foresees=self.offsets if options.future == "oracle" else (),
             cameras=ROBOT.cameras,
             image_size=ROBOT.image_size,
@@ -87,7 +87,8 @@ class NanoPolicy(Policy):
     @property
     def path(self) -> Path:
         """The weights file."""
-        return self.options.weights or WEIGHTS / f"{self.nano.name}.safetensors"
+        shipped = WEIGHTS / str(self.nano.version) / f"{self.nano.name}.safetensors"
+        return self.options.weights or shipped
 
     @property
     def offsets(self) -> tuple[int, ...]:
@@ -145,11 +146,9 @@ class NanoPolicy(Policy):
             self._ready = self._made_ready(model, torch.device("cpu"), Vocabulary(()), None, None)
             return
         trained = read_trained(self.path)
-        if trained.config.name != self.nano.name:
-            raise UserError(
-                f"{str(self.path)!r} holds {trained.config.name}, not {self.nano.name}; "
-                "name the right file"
-            )
+        if trained.config != self.nano:
+            there, wanted = (f"{one.name} {one.version}" for one in (trained.config, self.nano))
+            raise UserError(f"{str(self.path)!r} holds {there}, not {wanted}; name the right file")
         model, tensors = make(trained.config).eval(), trained.tensors
         if self.options.untrained is not None:
             # What is computed from the data, and not learned, stays.
@@ -338,7 +337,7 @@ class FrozenFuture(NanoPolicy):
 def _make(name: str, /, **options: Any) -> NanoPolicy:
     chosen = parse(NanoOptions, name, options)
     kind = FrozenFuture if chosen.future == "frozen" else NanoPolicy
-    return kind(NANO[name], chosen)
+    return kind(VERSIONS[chosen.version][name], chosen)
 
 
 nano_imagewam = partial(_make, "nano-imagewam")

@@ -14,7 +14,7 @@ from torch import Tensor
 from baselines.core.checkpoints.reading import read_checkpoint
 from baselines.core.checkpoints.statistics import FIELDS, Spread, Statistics
 from baselines.core.checkpoints.writing import write_safetensors
-from baselines.nano.config import NANO, NanoConfig
+from baselines.nano.config import VERSIONS, NanoConfig
 from baselines.nano.vocabulary import Vocabulary
 from wambench import UserError
 
@@ -56,7 +56,7 @@ def read_trained(path: Path) -> Trained:
             f"{FORMAT}); name a file that 'wambench train' wrote"
         )
     config = NanoConfig.model_validate_json(facts["config"])
-    if config != NANO.get(config.name):
+    if config != VERSIONS.get(config.version, {}).get(config.name):
         raise UserError(
             f"{str(path)!r} was trained as another {config.name} than this version's; train it "
             "again, or use the version of wambench that wrote it"

@@ -30,7 +30,7 @@ def train(
     init: Annotated[
         Path | None, typer.Option("--init", help="Weights to begin with; by default random ones.")
     ] = None,
-    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 16_000,
+    steps: Annotated[int, typer.Option(help="Optimiser steps.")] = 9_000,
     batch_size: Annotated[int, typer.Option(help="Samples in a step.")] = 16,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 1e-3,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,

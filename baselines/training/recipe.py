@@ -14,19 +14,19 @@ class Recipe(Frozen):
 
     preset: str
     start: str = Field(default="", description="hash of the weights it begins with; none: random")
-    steps: int = Field(default=16_000, gt=0, description="optimiser steps")
+    steps: int = Field(default=9_000, gt=0, description="optimiser steps")
     batch_size: int = Field(default=16, gt=0)
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the steps, linear")
-    decay: float = Field(default=0.95, gt=0, le=1, description="share of them, half a cosine")
+    decay: float = Field(default=0.3, gt=0, le=1, description="share of them, half a cosine")
     final_rate: float = Field(default=0.01, ge=0, description="of the cosine, relative")
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     ema: float = Field(default=0.999, ge=0, lt=1, description="of the weights that are kept")
-    optimiser: Literal["adamw", "muon"] = "adamw"
+    optimiser: Literal["adamw", "muon"] = "muon"
     action_draws: int = Field(
-        default=1, gt=0, description="noisy actions of every sample that a flow learns from"
+        default=2, gt=0, description="noisy actions of every sample that a flow learns from"
     )
     shift_pixels: int = Field(default=4, ge=0, description="images move by up to so many")
     seed: int = Field(default=0, ge=0)

@@ -67,7 +67,7 @@ class Trainer:
         self.model = make(config).to(self.device)
         if start is not None:
             start.check_words(demos.instructions)
-            self.model.load_state_dict(dict(start.tensors))
+            start.fill(self.model, lambda: sample_frames(demos.train).to(self.device))
         elif not self._state_file.exists():
             self.model.fit(sample_frames(demos.train).to(self.device))
         self.ema = Ema.of(self.model, recipe.ema)

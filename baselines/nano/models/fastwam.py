@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from baselines.core.inputs import batch_noise
 from baselines.core.labels import View, Watch
 from baselines.nano.codec import PatchCodec
-from baselines.nano.config import LATENT_CHANNELS, PATCH, WORDS, NanoConfig, architecture_of
+from baselines.nano.config import LATENT_CHANNELS, WORDS, NanoConfig, architecture_of
 from baselines.nano.models.base import Lesson, Losses, NanoModel, Seen, mosaic, mosaic_view
 from baselines.videowam.config import BEST_EXACT, Mode
 from baselines.videowam.loss import Batch, draw, loss
@@ -41,7 +41,7 @@ class NanoFastWam(NanoModel):
         self.mode = config.mode
         self.wam = FastWam(architecture_of(config))
         self.words = nn.Embedding(WORDS, self.wam.config.text_dim)
-        self.codec = PatchCodec(PATCH, LATENT_CHANNELS)
+        self.codec = PatchCodec(config.patch, LATENT_CHANNELS)
 
     def losses(self, lesson: Lesson, generator: torch.Generator, draws: int = 1) -> Losses:
         """Flow matching of video and action."""

@@ -22,7 +22,6 @@ from baselines.imagewam.reading import attention
 from baselines.nano.codec import PatchCodec
 from baselines.nano.config import (
     LATENT_CHANNELS,
-    PATCH,
     STEPS,
     WORDS,
     NanoConfig,
@@ -49,7 +48,7 @@ class NanoImageWAM(NanoModel):
         sizes = architecture_of(config)
         self.wam = GoalWAM(sizes, config.reads) if config.reads else Flux2WAM(sizes)
         self.words = nn.Embedding(WORDS, self.wam.config.text_features)
-        self.codec = PatchCodec(PATCH, LATENT_CHANNELS)
+        self.codec = PatchCodec(config.patch, LATENT_CHANNELS)
 
     def losses(self, lesson: Lesson, generator: torch.Generator, draws: int = 1) -> Losses:
         """Flow matching of goal image and action; the action reads the prefix as at inference."""
