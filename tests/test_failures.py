@@ -182,17 +182,15 @@ def test_some_staged_failures_are_labelled_right(staged: Staged) -> None:
 
 
 @pytest.mark.slow
-def test_staged_failures_are_labelled_right(staged: Staged, sample: bool) -> None:
+@pytest.mark.usefixtures("full_size_only")  # four of the kinds are tested above
+def test_staged_failures_are_labelled_right(staged: Staged) -> None:
     """Nine kinds of a robot's failure, 72 episodes of four tasks in three suites."""
     kinds = [kind for kind in KINDS if kind not in ("infrastructure", "policy-error")]
-    if sample:
-        found = staged(kinds, {"libero_object": [7]}, 1, 250)
-    else:
-        suites = {"libero_object": [2, 7], "libero_spatial": [0], "libero_goal": [8]}
-        found = staged(kinds, suites, "0-1", 250)
+    suites = {"libero_object": [2, 7], "libero_spatial": [0], "libero_goal": [8]}
+    found = staged(kinds, suites, "0-1", 250)
     wrong = [episode for episode in found if not right(episode)]
     print(f"\n{len(found) - len(wrong)} of {len(found)} labelled right; wrong: {wrong}")
-    assert len(found) >= (9 if sample else 60)
+    assert len(found) >= 60
     assert len(wrong) <= 0.05 * len(found), wrong
 
 

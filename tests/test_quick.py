@@ -22,8 +22,9 @@ def test_what_works_is_told_from_what_is_broken(tmp_path: Path, sample: bool) ->
     if sample:
         plan["policies"] = [name for name in plan["policies"] if name in SAMPLE]
         plan["suites"] = dict.fromkeys(plan["suites"], "0-4")
+    else:
+        plan["policies"].append({"name": "nano-pi0", "label": COPY})
     each = 10 if sample else 14  # cells of a policy
-    plan["policies"].append({"name": "nano-pi0", "label": COPY})
     policies = len(plan["policies"])
     file, run = tmp_path / "quick.yaml", tmp_path / "quick"
     file.write_text(yaml.safe_dump(plan))
@@ -40,7 +41,7 @@ def test_what_works_is_told_from_what_is_broken(tmp_path: Path, sample: bool) ->
     assert wins["expert"] >= each - 1
     broken = [name for name in ("mirrored", "random") if name in plan["policies"]]
     assert broken and all(wins[name] <= 1 for name in broken)
-    assert wins[COPY] == wins["nano-pi0"] > each // 2
+    assert wins["nano-pi0"] > each // 2 and wins.get(COPY) in (None, wins["nano-pi0"])
 
     told = wambench("report", run, "--json", timeout=600)
     assert told.returncode == 0, told.stderr
@@ -51,9 +52,10 @@ def test_what_works_is_told_from_what_is_broken(tmp_path: Path, sample: bool) ->
     for name in broken:
         assert verdicts["nano-pi0", name] == "better"
         assert verdicts["expert", name] == "better"
-    (copy,) = (row["found"] for row in tables["variants"] if row["found"]["first"] == COPY)
-    assert copy["verdict"]["kind"] in ("equivalent", "undecided")
-    assert copy["found"]["only_first"] == copy["found"]["only_second"] == 0
+    if not sample:
+        (copy,) = (row["found"] for row in tables["variants"] if row["found"]["first"] == COPY)
+        assert copy["verdict"]["kind"] in ("equivalent", "undecided")
+        assert copy["found"]["only_first"] == copy["found"]["only_second"] == 0
 
     page = (run / "report.html").read_text()
     assert len(page) < 5_000_000

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,6 +17,7 @@ from analysis.attention import paint
 from analysis.attention.compare import arm_name
 from analysis.attention.reduce import Read
 from analysis.attention.study import Seen
+from analysis.attention.templates import TEMPLATES
 from wambench.attention import Attention, Grid
 from wambench.contract import Orientation, orient
 
@@ -61,14 +61,7 @@ def render(seen: Sequence[Seen], orientation: Orientation, title: str, again: st
         "end": END,
         "policies": [_policy(name, list(by_name[name].values()), orientation) for name in names],
     }
-    environment = Environment(
-        loader=PackageLoader("analysis.attention", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    return environment.get_template("attention.html").render(
+    return TEMPLATES.get_template("attention.html").render(
         title=title,
         instruction=first.seen.instruction,
         cameras=list(first.pictures),

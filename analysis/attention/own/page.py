@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis.attention.own.summary import KEPT, Tables
 from analysis.attention.study import BOTH
+from analysis.attention.templates import TEMPLATES
 
 
 def render(manifest: Mapping[str, Any], tables: Tables, drawn: Mapping[str, Path]) -> str:
@@ -22,18 +22,11 @@ def render(manifest: Mapping[str, Any], tables: Tables, drawn: Mapping[str, Path
         tables: what came of it.
         drawn: policy -> its figure.
     """
-    environment = Environment(
-        loader=PackageLoader("analysis.attention.own", ""),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
     figures = {
         label: "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
         for label, path in drawn.items()
     }
-    return environment.get_template("own.html").render(
+    return TEMPLATES.get_template("own/own.html").render(
         m=manifest,
         figures=figures,
         outcomes=list(outcome_rows(tables.outcomes)),
