@@ -64,11 +64,15 @@ attention: setup
 	$(BIN)/wambench attention $(addprefix --policy ,$(NANO)) --suite libero_object --suite libero_spatial \
 	  --task 0 --task 6 --init 41 --out runs/attention
 
-# One of the shipped weights from nothing: demonstrations, training, both on the same held-out cells.
+# One of the shipped weights again: demonstrations, corrections, training from version 1's weights, both on the same
+# held-out cells.
 reproduce-nano: setup
 	$(BIN)/wambench sweep sweeps/demos.yaml --out runs/demos
-	$(BIN)/wambench demos runs/demos --out runs/demonstrations
-	$(BIN)/wambench train nano-pi0 --data runs/demonstrations --out runs/train/nano-pi0
+	$(BIN)/wambench demos runs/demos --max-per-task 20 --out runs/demonstrations
+	$(BIN)/wambench sweep sweeps/corrections.yaml --out runs/corrections
+	$(BIN)/wambench demos --from runs/corrections --out runs/corrected
+	$(BIN)/wambench train nano-pi0 --init baselines/nano/weights/1/nano-pi0.safetensors --steps 2000 --seed 1 \
+	  --data runs/demonstrations --data runs/corrected --out runs/train/nano-pi0
 	$(BIN)/wambench sweep sweeps/reproduce-nano.yaml --out runs/reproduced
 	$(BIN)/wambench report runs/reproduced
 
