@@ -308,6 +308,10 @@ def test_a_training_begins_with_the_weights_of_another(
     assert [row["data_hash"] for row in history] == [demos.data_hash, others.data_hash]
     with pytest.raises(UserError, match="holds nano-pi0, not nano-oft"):
         Start.read(tmp_path / "first.safetensors", "nano-oft")
+    plain = Trainer(NANO["nano-imagewam"], recipe("nano-imagewam"), demos, tmp_path / "d")
+    write(plain, tmp_path / "plain.safetensors")
+    reads = Start.read(tmp_path / "plain.safetensors", "nano-imagewam-noise-idm")
+    assert reads.hash == plain.weights_hash()  # one network, whatever an action reads
     strange = dataclasses.replace(demos.train[0], instruction="go to the dark door")
     with pytest.raises(UserError, match="never met dark, door, words of the data"):
         Trainer(config, again, dataclasses.replace(demos, train=(strange,)), tmp_path / "d", start)

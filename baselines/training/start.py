@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
 from baselines.core.checkpoints.statistics import Statistics
+from baselines.nano.config import VERSIONS
 from baselines.nano.models.base import NanoModel
 from baselines.nano.trained import read_trained
 from baselines.nano.vocabulary import Vocabulary
@@ -23,7 +24,7 @@ EARLIER = ("command", "data_hash", "weights_hash", "step", "samples", "cpu_secon
 
 @dataclass(frozen=True)
 class Start:
-    """Weights of an earlier training of the same preset, perhaps of an earlier version.
+    """Weights of an earlier training of the same network, perhaps of an earlier version.
 
     Attributes:
         statistics, vocabulary: what the weights are used to; new data are read through them, so
@@ -38,9 +39,13 @@ class Start:
 
     @classmethod
     def read(cls, path: Path, preset: str) -> Start:
-        """Read; UserError if they are another preset's."""
+        """Read; UserError if they are another network's.
+
+        Presets that differ in what an action reads, as the two ImageWAMs with a goal, share one.
+        """
         trained = read_trained(path)
-        if trained.config.name != preset:
+        own = VERSIONS[trained.config.version][preset]
+        if trained.config.architecture != own.architecture:
             raise UserError(
                 f"--init {str(path)!r} holds {trained.config.name}, not {preset}; name its own"
             )
