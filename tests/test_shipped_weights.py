@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
-from baselines.nano.config import NANO, PATCHES, VERSION
+from baselines.nano.config import NANO, PATCHES, SHIPPED, VERSION
 from baselines.nano.facts import training_facts
 from baselines.nano.policy import WEIGHTS
 from tests.releases import observation
-from wambench import plugins
+from wambench import UserError, plugins
 
-SHIPPED = {v: sorted(p.stem for p in (WEIGHTS / str(v)).glob("*.safetensors")) for v in PATCHES}
-FILES = [(version, name) for version, names in SHIPPED.items() for name in names]
+FOUND = {v: sorted(p.stem for p in (WEIGHTS / str(v)).glob("*.safetensors")) for v in PATCHES}
+FILES = [(version, name) for version, names in FOUND.items() for name in names]
 TO_COME = {"nano-imagewam-noise-idm", "nano-imagewam-cache-idm"}  # trained, and then shipped
 LARGEST_BYTES = 8 * 10**6
 
@@ -36,16 +37,29 @@ def test_a_shipped_file_is_small_and_says_how_it_was_made(version: int, name: st
 
 @pytest.mark.parametrize("version", PATCHES)
 def test_all_were_trained_alike(version: int) -> None:
-    assert set(SHIPPED[version]) | TO_COME == set(NANO)
+    assert set(FOUND[version]) | TO_COME == set(NANO)
     folder = WEIGHTS / str(version)
-    facts = [training_facts(folder / f"{name}.safetensors") for name in SHIPPED[version]]
+    facts = [training_facts(folder / f"{name}.safetensors") for name in FOUND[version]]
     for same in ("steps", "step", "batch_size", "samples", "seed", "episodes", "data_hash"):
         assert len({one[same] for one in facts}) == 1, same
 
 
+def test_a_policy_is_of_the_version_of_its_weights(tmp_path: Path) -> None:
+    def version(**options: object) -> int:
+        return plugins.make_policy("nano-pi0", options).spec.version
+
+    files = [str(WEIGHTS / str(version) / "nano-pi0.safetensors") for version in PATCHES]
+    assert version() == SHIPPED and [version(weights=file) for file in files] == list(PATCHES)
+    assert [version(version=number) for number in PATCHES] == list(PATCHES)
+    assert version(weights=str(tmp_path / "none")) == VERSION
+    wrong = plugins.make_policy("nano-pi0", {"version": 2, "weights": files[0]})
+    with pytest.raises(UserError, match="holds nano-pi0 1, not nano-pi0 2; name the right file"):
+        wrong.load()
+
+
 def test_weights_begin_with_those_that_ship_too() -> None:
     """So that whoever trains again has all that it takes."""
-    for name in SHIPPED[VERSION]:
+    for name in FOUND[VERSION]:
         with safe_open(WEIGHTS / str(VERSION) / f"{name}.safetensors", framework="np") as file:
             first = json.loads(file.metadata()["facts"])["earlier"][0]["weights_hash"]
         assert training_facts(WEIGHTS / "1" / f"{name}.safetensors")["weights_hash"] == first

@@ -1,6 +1,6 @@
 """The nano autoencoder: a square of pixels as its first principal components, whitened.
 
-A model of width 96 cannot denoise the 192 numbers of a square of 8 x 8 pixels: it would have to
+A model of width 96 cannot denoise all the numbers of a square of pixels: it would have to
 carry that much noise through. As at published size, models that predict images therefore work on
 latents of an autoencoder that is not trained with them. This one is linear and computed from the
 training frames. Colour differences count more than brightness (``CHROMA``), since objects are told

@@ -29,7 +29,8 @@ TEXT_LENGTH = 24  # words; LIBERO's longest instruction has 19
 HORIZON = 16
 REPLAN = 8
 STEPS = 5  # of every flow
-VERSION = max(PATCHES)  # of every preset; raised whenever one may act otherwise
+VERSION = max(PATCHES)  # that is trained; raised whenever a preset may act otherwise
+SHIPPED = 1  # that is run if none is named
 
 Goal = Literal["noise", "half_denoised"]
 Kind = Literal["imagewam", "fastwam", "pi0", "oft"]

@@ -9,11 +9,24 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from baselines.nano.config import PATCHES, VERSION
+
 FROM_RECIPE = ("steps", "batch_size", "seed")
 FROM_FACTS = (
     "step", "samples", "episodes", "data_hash", "cpu_seconds", "flops_per_step", "weights_hash",
     "command",
 )  # fmt: skip
+
+
+def version_of(path: Path) -> int:
+    """Version of the preset whose weights a file holds; the newest if the file does not tell."""
+    try:
+        with safe_open(path, framework="np") as file:
+            config = json.loads((file.metadata() or {})["config"])
+        version = int(config.get("version", 1))  # files of version 1 do not tell it
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return VERSION
+    return version if version in PATCHES else VERSION
 
 
 def training_facts(path: Path) -> Mapping[str, Any]:

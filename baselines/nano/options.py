@@ -13,9 +13,10 @@ from baselines.nano.interventions import Interventions
 class NanoOptions(Interventions):
     """What a user may choose of a nano policy."""
 
-    version: Literal[1, 2] = Field(
-        default=2,
-        description="of the preset and its weights: 1 sees 4 x 4 squares a camera, 2 8 x 8",
+    version: Literal[1, 2] | None = Field(
+        default=None,
+        description="of the preset: 1 sees 4 x 4 squares a camera, 2, in training still, 8 x 8; by "
+        "default that of weights, and else 1",
     )
     weights: Path | None = Field(
         default=None, description="a file of 'wambench train'; by default the one that ships"

@@ -18,9 +18,9 @@ from baselines.core.options import parse
 from baselines.core.robots import LIBERO, unchanged
 from baselines.core.source import source_hash
 from baselines.nano.conditions import conditions
-from baselines.nano.config import REPLAN, SIDE, TEXT_LENGTH, VERSIONS, NanoConfig
+from baselines.nano.config import REPLAN, SHIPPED, SIDE, TEXT_LENGTH, VERSIONS, NanoConfig
 from baselines.nano.cost import flops
-from baselines.nano.facts import training_facts
+from baselines.nano.facts import training_facts, version_of
 from baselines.nano.interventions import check, mean_state, told
 from baselines.nano.options import NanoOptions
 from baselines.nano.vocabulary import Vocabulary
@@ -337,7 +337,8 @@ class FrozenFuture(NanoPolicy):
 def _make(name: str, /, **options: Any) -> NanoPolicy:
     chosen = parse(NanoOptions, name, options)
     kind = FrozenFuture if chosen.future == "frozen" else NanoPolicy
-    return kind(VERSIONS[chosen.version][name], chosen)
+    own = SHIPPED if chosen.weights is None else version_of(chosen.weights)
+    return kind(VERSIONS[chosen.version or own][name], chosen)
 
 
 nano_imagewam = partial(_make, "nano-imagewam")
