@@ -43,8 +43,8 @@ sweep: setup
 	$(BIN)/wambench report runs/quick
 
 NANO := nano-imagewam nano-fastwam nano-fastwam-joint nano-fastwam-idm nano-pi0 nano-oft
-PUBLISHED := imagewam-4b fastwam fastwam-joint fastwam-idm pi0 pi05 openvla-oft imagewam-9b imagewam-omnigen2 \
-  imagewam-omnigen2-noise-idm imagewam-omnigen2-cache-idm imagewam-ovis-u1
+PUBLISHED := imagewam-4b fastwam fastwam-joint fastwam-idm pi0 pi05 smolvla openvla-oft imagewam-9b \
+  imagewam-omnigen2 imagewam-omnigen2-noise-idm imagewam-omnigen2-cache-idm imagewam-ovis-u1
 
 # Latency does not depend on what the weights are, so untrained ones will do.
 audit: setup

@@ -17,7 +17,7 @@ from baselines.core.checkpoints.layout import Layout
 from baselines.core.checkpoints.mapping import to_file
 from baselines.core.checkpoints.writing import write_released, write_safetensors
 from baselines.core.policy import Card, LearnedPolicy
-from baselines.core.robots import LIBERO, LIBERO_OFT, LIBERO_OPENPI
+from baselines.core.robots import LIBERO, LIBERO_LEROBOT, LIBERO_OFT, LIBERO_OPENPI
 from baselines.imagewam.flux2.config import Flux2Config, TextConfig
 from baselines.imagewam.flux2.config import VaeConfig as Flux2Vae
 from baselines.imagewam.flux2.layout import layout as imagewam_layout
@@ -51,6 +51,11 @@ from baselines.vla.pi0.config import Pi0Config, Vision
 from baselines.vla.pi0.layout import published_layout
 from baselines.vla.pi0.modules import build
 from baselines.vla.pi0.policy import Pi0Options, Pi0Policy
+from baselines.vla.smolvla.config import SmolVLAConfig
+from baselines.vla.smolvla.config import Vision as SmolVision
+from baselines.vla.smolvla.layout import published_layout as smolvla_layout
+from baselines.vla.smolvla.modules import SmolVLA
+from baselines.vla.smolvla.policy import NORMALISER, SmolVLAOptions, SmolVLAPolicy
 from tests.golden_data import randomised
 from wambench import Observation
 
@@ -114,6 +119,11 @@ PI0 = Pi0Config(
     vision=Vision(width=16, mlp=24, layers=2, heads=2, image=SIDE), layers=2, heads=2,
     kv_heads=1, head_dim=8, width=16, mlp=24, expert_width=16, expert_mlp=24, vocabulary=64,
     text_length=40, horizon=6, steps=3,
+)  # fmt: skip
+SMOLVLA = SmolVLAConfig(
+    vision=SmolVision(width=16, mlp=24, layers=2, heads=2, patch=4, image=32, shuffle=2),
+    layers=4, heads=4, kv_heads=2, head_dim=8, width=16, mlp=24, expert_width=12, expert_mlp=20,
+    vocabulary=64, text_length=40, horizon=6, steps=3,
 )  # fmt: skip
 OFT_TINY = OFTConfig(
     dino=TowerConfig(
@@ -235,6 +245,22 @@ def _pi0(folder: Path) -> Release:
     return Release(card, Pi0Policy, Pi0Options, options, model)
 
 
+def _smolvla(folder: Path) -> Release:
+    model = randomised(SmolVLA(SMOLVLA), seed=7)
+    tensors = to_file(model.state_dict(), smolvla_layout(SMOLVLA))
+    write_safetensors(folder / "model.safetensors", tensors, {})
+    _tokenizer(folder / "tokenizer", chat=False)
+    parts = {"observation.state": 8, "action": 7}
+    stats = {
+        f"{part}.{name}": torch.tensor(_numbers(dims, seed))
+        for part, dims in parts.items() for seed, name in enumerate(("mean", "std"))
+    }  # fmt: skip
+    write_safetensors(folder / NORMALISER, stats, {})
+    options = {"checkpoint": folder / "model.safetensors", "tokenizer": folder / "tokenizer"}
+    card = _card("smolvla", SMOLVLA, "baselines.vla", SIDE, LIBERO_LEROBOT)
+    return Release(card, SmolVLAPolicy, SmolVLAOptions, options, model)
+
+
 def _oft(folder: Path) -> Release:
     model = randomised(OFT(OFT_TINY), seed=4)
     parts: dict[str, dict[str, Tensor]] = {}
@@ -260,6 +286,7 @@ MAKERS = {
     "ovis_u1": _ovis_u1,
     "fastwam": _fastwam,
     "pi0": _pi0,
+    "smolvla": _smolvla,
     "oft": _oft,
 }
 

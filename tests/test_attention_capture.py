@@ -29,11 +29,13 @@ from baselines.nano.vocabulary import Vocabulary
 from baselines.videowam.reading import calls as fastwam_calls
 from baselines.vla.oft.reading import calls as oft_calls
 from baselines.vla.pi0.reading import calls as pi0_calls
+from baselines.vla.smolvla.reading import calls as smolvla_calls
 from tests.golden_data import randomised
 from tests.releases import FASTWAM, OVIS_U1, Release, observation, release
 from wambench import Observation, UserError, plugins
 from wambench.attention import Grid, Reading, Token
 from wambench.inference import Inference
+from wambench.profile.observations import FREE_SIZE
 
 TASK = "pick up the black bowl and place it"
 OTHER_WORD = TASK.replace("black", "stove")
@@ -53,6 +55,7 @@ TINY = (
     "fastwam-idm",
     "pi0",
     "pi05",
+    "smolvla",
     "oft",
 )
 CASES = [*NANO, *(f"{name}/{preset}" for name in TINY for preset in ("released", "best-exact"))]
@@ -110,7 +113,7 @@ def tiny_policy(written: Callable[[str], Release], name: str, preset: str) -> An
 
 
 def seen(policy: Any, seed: int = 0, task: str = TASK) -> Observation:
-    return observation(seed, task, policy.spec.image_size[0])
+    return observation(seed, task, (policy.spec.image_size or FREE_SIZE)[0])
 
 
 def captured(policy: Any, **options: Any) -> Captured:
@@ -257,7 +260,7 @@ def test_reductions_are_those_of_everything_and_rows_sum_to_1(case: str, make: M
         for rows in (full, read.mean, read.by_head):
             np.testing.assert_allclose(rows.sum(axis=-1), 1, atol=1e-5)
         if read.rollout is None:
-            assert part == "text" or "oft" in case
+            assert part in ("text", "cross") or "oft" in case
             continue
         np.testing.assert_allclose(read.rollout, rolled_out(p.mean(axis=2), read.tokens), atol=1e-5)
         np.testing.assert_allclose(read.rollout.sum(axis=-1), 1, atol=1e-5)
@@ -303,11 +306,14 @@ def test_tokens_are_counted(case: str, make: Make) -> None:
     policy = make(case)
     attention = policy.inference("loaded").attention
     whole = captured(policy, full=True)
-    parts = [part for part in attention.parts if part != "image"]
+    parts = [part for part in attention.parts if part not in ("image", "cross")]
     tokens = [token for part in parts for token in whole.parts[part].tokens]
     if "image" in attention.parts:  # of the same tokens, the image and the chunk
         own = [token for token in tokens if token.kind in ("image", "action")]
         assert list(whole.parts["image"].tokens) == own
+    if "cross" in attention.parts:  # all but the chunk
+        rest = [token for token in tokens if token.kind != "action"]
+        assert list(whole.parts["cross"].tokens) == rest
     kinds = Counter(token.kind for token in tokens)
     images = sum(grid.rows * grid.columns for grid in attention.cameras.values())
     is_oft = "oft" in case
@@ -564,6 +570,7 @@ PUBLISHED = {
         c, c.latent_frames, c.text_length, labels
     ),
     "pi0": lambda c, labels: pi0_calls(c, (True, True, False), c.text_length, 1, labels),
+    "smolvla": lambda c, labels: smolvla_calls(c, c.text_length, labels),
     "openvla-oft": lambda c, labels: oft_calls(c, 1, True, labels),
 }
 
@@ -583,7 +590,8 @@ def test_published_sizes_keep_the_bound(name: str) -> None:
         own = dataclasses.replace(attention, layers=attention.depth(part))
         made = Reduction(own, tokens, full=False, limit_bytes=limit)
         total += made.finish().bytes
-        assert {"action", "image"} <= {t.kind for t in made.tokens} or part == "text"
+        expected = {"text": set(), "cross": {"image"}}.get(part, {"action", "image"})
+        assert expected <= {t.kind for t in made.tokens}
     assert LIMIT_BYTES / 4 < total <= LIMIT_BYTES
 
 

@@ -15,7 +15,7 @@ from baselines.core.card import Card
 from baselines.core.inputs import Inputs
 from baselines.core.options import RunOptions
 from baselines.core.policy import LearnedPolicy
-from baselines.core.robots import LIBERO, LIBERO_OFT, LIBERO_OPENPI
+from baselines.core.robots import LIBERO, LIBERO_LEROBOT, LIBERO_OFT, LIBERO_OPENPI
 from baselines.imagewam.flux2 import config as imagewam
 from baselines.imagewam.flux2 import cost as imagewam_cost
 from baselines.imagewam.flux2 import vae_cost as flux_vae
@@ -34,7 +34,10 @@ from baselines.vla.oft.policy import OftOptions, OftPolicy
 from baselines.vla.pi0 import config as pi0
 from baselines.vla.pi0 import cost as pi0_cost
 from baselines.vla.pi0.policy import Pi0Options, Pi0Policy
-from tests.releases import FASTWAM, IMAGEWAM, OFT_TINY, OMNIGEN2, PI0
+from baselines.vla.smolvla import config as smolvla
+from baselines.vla.smolvla import cost as smolvla_cost
+from baselines.vla.smolvla.policy import SmolVLAOptions, SmolVLAPolicy
+from tests.releases import FASTWAM, IMAGEWAM, OFT_TINY, OMNIGEN2, PI0, SMOLVLA
 from tests.test_learned_policies import PUBLISHED
 from wambench import Policy, UserError, plugins
 from wambench.profile.observations import INSTRUCTION, observations
@@ -109,7 +112,8 @@ class FastWamOnLatents(FastWamPolicy):
 
 
 def tiny(kind: Any, options: RunOptions, architecture: Any, *extra: Any) -> LearnedPolicy:
-    robot = {Pi0Policy: LIBERO_OPENPI, OftPolicy: LIBERO_OFT}.get(kind, LIBERO)
+    robots = {Pi0Policy: LIBERO_OPENPI, OftPolicy: LIBERO_OFT, SmolVLAPolicy: LIBERO_LEROBOT}
+    robot = robots.get(kind, LIBERO)
     side = 28 if kind in (Pi0Policy, OftPolicy) else 32
     card = Card(
         name="tiny", about="tiny", paradigm="tiny", package="baselines.core",
@@ -156,6 +160,13 @@ def test_every_saving_of_fastwam(mode: str) -> None:
 def test_every_saving_of_pi0(variant: str) -> None:
     architecture = PI0.model_copy(update={"variant": variant, "kv_heads": 2, "steps": 2})
     check_all(tiny(Pi0Policy, Pi0Options(), architecture), pi0.BEST_EXACT, pi0.RELEASED)
+
+
+def test_every_saving_of_smolvla() -> None:
+    for layers in (4, 5):  # the last one reads the cache alone, or the chunk too
+        config = SMOLVLA.model_copy(update={"layers": layers})
+        policy = tiny(SmolVLAPolicy, SmolVLAOptions(), config)
+        check_all(policy, smolvla.BEST_EXACT, smolvla.RELEASED)
 
 
 def test_every_saving_of_oft() -> None:
@@ -266,6 +277,27 @@ def test_pi0s_stages(name: str, prefill: float, act: float) -> None:
     assert exact[1] < acts[0] and sum(exact) < sum(acts)
 
 
+def test_smolvlas_stages() -> None:
+    """Worked out by hand: 2 x 64 tokens of images, 12 of text and one of state are 141."""
+    config, cached = smolvla.SmolVLAConfig(), 2 * 64 + 12 + 1
+    text, vision, prefix, *acts = smolvla_cost.flops(config, smolvla.RELEASED, 12, cameras=2)
+    a_token = 4 * 768**2 + 2 * 768 * 3072 + 2 * 1024 * 768  # of one of 12 blocks of the tower
+    tower = 1024 * (3 * 16**2 * 768 + 12 * a_token) + 64 * 16 * 768 * 960
+    assert (text, vision) == (0, 2 * 2 * tower)
+    weights = 2 * 960**2 + 2 * 960 * 320 + 3 * 960 * 2560
+    assert prefix == 2 * (16 * cached * (weights + 2 * cached * 960) + 32 * 960)
+    ends = 2 * 32 * 720 + 1440 * 720 + 720**2
+    both = 2 * 720 * 960 + 3 * 720 * 2048
+    own = 50 * (both + 2 * 720 * 320 + 2 * (cached + 50) * 960)
+    crossing = cached * 2 * 320**2
+    cross = 50 * (both + 2 * cached * 960) + crossing
+    assert acts == [2 * (50 * ends + 8 * (own + cross))] * 10
+    _, seen, shorter, *exact = smolvla_cost.flops(config, smolvla.BEST_EXACT, 12, cameras=2)
+    assert seen == vision and exact == [acts[0] - 2 * 8 * crossing] * 10
+    dead = 2 * cached * (weights - 2 * 960 * 320 + 2 * cached * 960)
+    assert shorter == prefix - dead + 2 * 8 * crossing
+
+
 def test_openvla_ofts_stages() -> None:
     """An independent count gave 0.737 (towers), 0.073 (projector), 8.187 (Llama), 0.0024 (head).
 
@@ -319,6 +351,7 @@ def test_a_closed_form_needs_no_torch() -> None:
         f"for name in {[n for n in PUBLISHED if 'wam' in n]!r}:\n"
         "    assert all(plugins.make_policy(name, {}).flops(36))\n"
         "assert len(plugins.make_policy('pi0', {}).flops(13)) == 13\n"
+        "assert len(plugins.make_policy('smolvla', {}).flops(13)) == 13\n"
         "assert len(plugins.make_policy('openvla-oft', {}).flops(31)) == 4\n"
         "from baselines.nano.config import NANO; from baselines.nano.cost import flops\n"
         f"assert all(sum(flops(nano, {INSTRUCTION!r})) for nano in NANO.values())\n"

@@ -94,7 +94,8 @@ class Attention:
         actions: of a chunk.
         parts: the softmaxes of a layer, in the order in which they run: ``all`` where there is one,
             ``self`` (frames and actions) and ``text`` (text and proprioception) where there are
-            two, or ``all`` and ``image`` (image tokens and actions).
+            two, ``self`` and ``cross`` (all but actions) where layers take turns and two count as
+            one, or ``all`` and ``image`` (image tokens and actions).
         watch: while its context is open, every inference *begun* there tells its readings, in the
             order in which they are computed. It raises ValueError for a batch of several.
         depths: part -> how many layers have it, the first ones; all, if it is not named.

@@ -150,6 +150,10 @@ LIBERO_OPENPI = dataclasses.replace(
 LIBERO_OPENPI_05 = dataclasses.replace(
     LIBERO, scaling="quantile", command=unchanged, intended=unchanged
 )
+# lerobot trains on HuggingFaceVLA/libero: 256 px, LIBERO's own actions.
+LIBERO_LEROBOT = dataclasses.replace(
+    LIBERO, image_size=(256, 256), scaling="z_score", command=unchanged, intended=unchanged
+)
 LIBERO_OFT = dataclasses.replace(LIBERO, scaling="quantile")
 
 ROBOTWIN = Robot(

@@ -1,4 +1,4 @@
-"""Statistics as openpi and openvla-oft write them, in the form all families share."""
+"""Statistics as openpi, openvla-oft and lerobot write them, in the form all families share."""
 
 from __future__ import annotations
 
@@ -41,14 +41,49 @@ def oft_statistics(path: Path, state_dim: int, action_dim: int) -> Statistics:
     )
 
 
+def lerobot_statistics(path: Path, state_dim: int, action_dim: int) -> Statistics:
+    """Read a normaliser of lerobot, as it lies beside a checkpoint of lerobot 0.4 or later.
+
+    Mean and deviation count; of the other fields not every release has all, and they come as NaN.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        content = load_file(path)
+    except FileNotFoundError:
+        raise _missing(path) from None
+    except (SafetensorError, OSError):
+        raise UserError(f"{str(path)!r} is no readable safetensors file; get it again") from None
+
+    def spread(part: str, dims: int) -> Spread:
+        found = [content.get(f"{part}.{name}", np.empty(0)) for name in ("mean", "std")]
+        if any(one.shape != (dims,) or not np.isfinite(one).all() for one in found):
+            raise UserError(
+                f"{str(path)!r}: 'mean' and 'std' of {part!r} must be {dims} numbers each; "
+                "get the file released with the checkpoint"
+            )
+        mean, std = (one.astype(np.float64) for one in found)
+        unknown = np.full(dims, np.nan)
+        return Spread(unknown, unknown, mean, std, unknown, unknown)
+
+    return Statistics(
+        state=spread("observation.state", state_dim), action=spread("action", action_dim)
+    )
+
+
+def _missing(path: Path) -> UserError:
+    return UserError(
+        f"{str(path)!r} is missing: it is needed to turn actions into the robot's units; "
+        "name the statistics released with the checkpoint"
+    )
+
+
 def _read(path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise UserError(
-            f"{str(path)!r} is missing: it is needed to turn actions into the robot's units; "
-            "name the statistics released with the checkpoint"
-        ) from None
+        raise _missing(path) from None
     except (ValueError, OSError):
         raise UserError(f"{str(path)!r} is not readable JSON; get it again") from None
     if not isinstance(content, Mapping):

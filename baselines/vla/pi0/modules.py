@@ -126,14 +126,14 @@ def build(config: Pi0Config) -> Pi:
     return {"pi0": Pi0, "pi05": Pi05}[config.variant](config)
 
 
-def embedded_time(time: Tensor, width: int) -> Tensor:
-    """Sinusoids ``[sin | cos]`` of times [N] in 0..1, [N, width], float32.
+def embedded_time(time: Tensor, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Sinusoids ``[sin | cos]`` of times [N] in 0..1, [N, width], computed in ``dtype``.
 
     The periods grow geometrically from ``SHORTEST_PERIOD`` to ``LONGEST_PERIOD``.
     """
-    place = torch.linspace(0, 1, width // 2, device=time.device)
+    place = torch.linspace(0, 1, width // 2, dtype=dtype, device=time.device)
     period = SHORTEST_PERIOD * (LONGEST_PERIOD / SHORTEST_PERIOD) ** place
-    angle = time.float()[:, None] * (1 / period * 2 * math.pi)
+    angle = time.to(dtype)[:, None] * (1 / period * 2 * math.pi)
     return torch.cat([angle.sin(), angle.cos()], dim=-1)
 
 

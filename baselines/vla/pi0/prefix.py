@@ -68,13 +68,21 @@ class Prefix:
         """
         if self.visible is None and lead == 0:
             return None
+        own = torch.ones(count, count, dtype=torch.bool, device=self.cache[0].k.device)
+        own[:lead, lead:] = False
+        return self.followed(own)
+
+    def followed(self, own: Tensor) -> Tensor:
+        """Mask of tokens that follow, see the prefix, and each other as ``own`` [T, T] says.
+
+        Returns:
+            bool [B or 1, 1, T, P + T].
+        """
         past = self.visible
         if past is None:
             shape = (1, self.cache[0].k.shape[1])
             past = torch.ones(shape, dtype=torch.bool, device=self.cache[0].k.device)
-        own = torch.ones(count, count, dtype=torch.bool, device=past.device)
-        own[:lead, lead:] = False
-        batch = past.shape[0]
+        batch, count = past.shape[0], len(own)
         rows = [past[:, None].expand(-1, count, -1), own[None].expand(batch, -1, -1)]
         return torch.cat(rows, dim=2)[:, None]
 

@@ -21,13 +21,22 @@ def image_tokens(vlm: Part, images: Tensor) -> Tensor:
     Returns:
         [N, tokens, width] in the dtype of the parameters.
     """
-    tower = vlm.vision_tower
+    return vlm.multi_modal_projector(encoded(vlm.vision_tower, images))
+
+
+def encoded(tower: Part, images: Tensor) -> Tensor:
+    """Normed output [N, patches, width] of a SigLIP, in the dtype of the parameters.
+
+    Args:
+        tower: a vision transformer of transformers, whose positions are those of whole images.
+        images: [N, 3, H, W] in [-1, 1], any float dtype.
+    """
     patches, table = tower.embeddings.patch_embedding, tower.embeddings.position_embedding.weight
     x = patches(images.to(table.dtype)).flatten(2).transpose(1, 2) + table
     for layer in tower.encoder.layers:
         x = x + _attention(layer.self_attn, layer.layer_norm1(x))
         x = x + layer.mlp(layer.layer_norm2(x))
-    return vlm.multi_modal_projector(tower.post_layernorm(x))
+    return tower.post_layernorm(x)
 
 
 def _attention(part: Part, x: Tensor) -> Tensor:
