@@ -55,7 +55,7 @@ from baselines.vla.smolvla.config import SmolVLAConfig
 from baselines.vla.smolvla.config import Vision as SmolVision
 from baselines.vla.smolvla.layout import published_layout as smolvla_layout
 from baselines.vla.smolvla.modules import SmolVLA
-from baselines.vla.smolvla.policy import NORMALISER, SmolVLAOptions, SmolVLAPolicy
+from baselines.vla.smolvla.policy import SmolVLAOptions, SmolVLAPolicy
 from tests.golden_data import randomised
 from wambench import Observation
 
@@ -255,8 +255,12 @@ def _smolvla(folder: Path) -> Release:
         f"{part}.{name}": torch.tensor(_numbers(dims, seed))
         for part, dims in parts.items() for seed, name in enumerate(("mean", "std"))
     }  # fmt: skip
-    write_safetensors(folder / NORMALISER, stats, {})
-    options = {"checkpoint": folder / "model.safetensors", "tokenizer": folder / "tokenizer"}
+    write_safetensors(folder / "statistics.safetensors", stats, {})
+    options = {
+        "checkpoint": folder / "model.safetensors",
+        "statistics": folder / "statistics.safetensors",
+        "tokenizer": folder / "tokenizer",
+    }
     card = _card("smolvla", SMOLVLA, "baselines.vla", SIDE, LIBERO_LEROBOT)
     return Release(card, SmolVLAPolicy, SmolVLAOptions, options, model)
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,11 @@ def test_statistics_lie_beside_the_checkpoint(tiny: Release, tmp_path: Path) -> 
     assert found.state.mean.shape == (8,) and found.action.std.shape == (7,)
     once = found.action.normalise(found.action.mean + found.action.std, "z_score")
     assert np.allclose(once, 1)
+    beside = {"checkpoint": tmp_path / "model.safetensors", "statistics": None}
     with pytest.raises(UserError, match=f"{NORMALISER}' is missing"):
-        tiny.policy(checkpoint=tmp_path / "model.safetensors").statistics()
+        tiny.policy(**beside).statistics()
+    shutil.copy(tiny.options["statistics"], tmp_path / NORMALISER)
+    assert np.array_equal(tiny.policy(**beside).statistics().state.mean, found.state.mean)
     path = tmp_path / "stats.safetensors"
     write_safetensors(path, {"action.mean": torch.zeros(7), "action.std": torch.ones(7)}, {})
     with pytest.raises(UserError, match=r"'observation\.state' must be 8 numbers"):

@@ -57,22 +57,19 @@ class SmolVLAPolicy(LearnedPolicy):
         return OPTIONS[self.options.preset]
 
     def files(self) -> Mapping[str, tuple[Path | None, str]]:
-        """Checkpoint, statistics, tokenizer."""
+        """Checkpoint and tokenizer; statistics are looked for beside the checkpoint."""
         options = self.options
         return {
             "checkpoint": (options.checkpoint, "model.safetensors of lerobot 0.4 or later"),
-            "statistics": (self._statistics_path(), f"{NORMALISER} of the same release"),
             "tokenizer": (options.tokenizer, "a folder with SmolVLM2's tokenizer"),
         }
 
-    def _statistics_path(self) -> Path | None:
-        if self.options.statistics is None and self.options.checkpoint is not None:
-            return self.options.checkpoint.parent / NORMALISER
-        return self.options.statistics
-
     def statistics_file(self) -> Path | None:
         """Of lerobot; none for random weights."""
-        return None if self.options.weights == "random" else self._statistics_path()
+        checkpoint = self.options.checkpoint
+        if self.options.weights == "random" or checkpoint is None:
+            return None
+        return self.options.statistics or checkpoint.parent / NORMALISER
 
     def statistics(self) -> Statistics | None:
         """Of state and actions."""
