@@ -184,8 +184,8 @@ def test_a_branch_that_disturbs_its_episode_is_found(
         return np.array(out)
 
     with pytest.raises(UserError, match="3 actions cannot show what is imagined 8 steps ahead"):
-        gathering.executed([(episodes[0], {0: CHUNK[:3]})], looking)
-    chunks = dict.fromkeys(range(0, 24, STRIDE), CHUNK)
+        gathering.executed([(episodes[0], {0: [CHUNK[:3]]})], looking)
+    chunks = {step: [CHUNK] for step in range(0, 24, STRIDE)}
     assert len(gathering.executed([(episodes[0], chunks)], looking)) == 3
     with monkeypatch.context() as patch:
         patch.setattr(gathering, "branched", careless)  # of the policy's chunks

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.imagination.summary import WHAT
+from analysis.imagination.places import WHAT
 from analysis.imagination.writing import MANIFEST, SUMMARY
 from wambench.errors import UserError
 

@@ -13,12 +13,22 @@ import pandas as pd
 from analysis.imagination.moments import Moment
 
 ROWS, SUMMARY, FUTURES, MANIFEST = "rows.csv", "summary.csv", "futures.npz", "manifest.json"
+DRAWN = "consistency.csv"
 DIGITS = 6
 
 
-def write(out: Path, rows: pd.DataFrame, means: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
-    """Write the tables and what they were made of."""
+def write(
+    out: Path,
+    rows: pd.DataFrame,
+    drawn: pd.DataFrame,
+    means: pd.DataFrame,
+    manifest: Mapping[str, Any],
+) -> None:
+    """Write the tables and what they were made of; ``drawn``: where there were several draws."""
     rows.to_csv(out / ROWS, index=False, float_format=f"%.{DIGITS}g")
+    if len(drawn):
+        told = drawn.assign(consistency=drawn["pairing"].map(np.trace)).drop(columns="pairing")
+        told.to_csv(out / DRAWN, index=False, float_format=f"%.{DIGITS}g")
     means.to_csv(out / SUMMARY, index=False, float_format=f"%.{DIGITS}g")
     (out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
