@@ -13,7 +13,7 @@ from PIL import Image
 
 from analysis.failures import DEFINITIONS
 from analysis.imagination.summary import summary
-from analysis.imagination.writing import write
+from analysis.imagination.writing import ROWS, SUMMARY, write
 from tests.test_report import cells_of, good_passport, record_of
 from wambench.cells import PolicyChoice
 from wambench.contract import PolicySpec
@@ -158,7 +158,7 @@ def make_imagined(folder: Path, episodes: int = 8) -> Path:
     manifest = {"command": "wambench imagine run --out imagined", "run": "run",
                 "protocol": "toy-1", "stride": 8, "policies": policies}  # fmt: skip
     table = pd.DataFrame(rows)
-    write(folder, table, pd.DataFrame(), summary(table), manifest)
+    write(folder, {ROWS: table, SUMMARY: summary(table)}, manifest)
     for name in policies:
         pixels = random.integers(0, 255, (300, 1500, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")

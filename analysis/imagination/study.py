@@ -7,7 +7,7 @@ What is compared with the truth: ``imagined``, the policy's; ``untrained``, that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.imagination.consistency import consistency, redrawn
+from analysis.imagination.displacement import displacements
 from analysis.imagination.figure import Pictured, chosen
 from analysis.imagination.moments import Episode, Looking, Moment, Shown, TaskProcess
+from analysis.imagination.places import placed
 from analysis.imagination.scoring import scores
 from wambench import plugins
 from wambench.cells import digest_of
@@ -29,6 +31,7 @@ from wambench.profile.observations import observations
 from wambench.protocols import Protocol
 
 Frames = NDArray[np.uint8]
+FOLLOWED = ("imagined", "untrained", "other")  # in which the object is looked for
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,14 @@ class Found:
     Attributes:
         rows: one per moment, prediction, truth, camera, frame and region.
         drawn: one per moment, camera and frame, of :mod:`analysis.imagination.consistency`.
+        moved: one per moment, prediction, camera and frame in which the object moves.
         moments: all that were looked at.
         pictured: some of them, for the figure.
     """
 
     rows: pd.DataFrame
     drawn: pd.DataFrame
+    moved: pd.DataFrame
     moments: Sequence[Moment]
     pictured: Sequence[Pictured]
 
@@ -140,14 +145,18 @@ def study(
             found = consistency(
                 np.stack([one.imagined for one in said]), np.stack([one.frames for one in seen])
             )
-            drawn += _placed(found, label, moment, policy.spec.cameras, offsets)
+            drawn += placed(found, label, moment, policy.spec.cameras, offsets)
         if control is not None:
             predicted["untrained"] += [one.imagined for one in ask(control, moments)]
     predicted = {name: frames for name, frames in predicted.items() if frames}
-    rows = []
+    rows: list[dict[str, Any]] = []
+    moved: list[dict[str, Any]] = []
     for index, moment in enumerate(every):
         guesses = {name: frames[index] for name, frames in predicted.items()}
         guesses |= baselines(every, index)
+        followed = {name: guesses[name] for name in FOLLOWED if name in guesses}
+        gaps = displacements(followed, executed[index], moment.present)
+        moved += placed(gaps, label, moment, policy.spec.cameras, offsets)
         truths = {"executed": executed[index]}
         if moment.expert is not None:
             truths["expert"] = moment.expert
@@ -157,7 +166,7 @@ def study(
         _pictured(every[index], predicted["imagined"][index], executed[index], turned)
         for index in chosen(every)
     ]
-    return Found(pd.DataFrame(rows), pd.DataFrame(drawn), every, pictured)
+    return Found(pd.DataFrame(rows), pd.DataFrame(drawn), pd.DataFrame(moved), every, pictured)
 
 
 def _pictured(
@@ -207,31 +216,5 @@ def _rows(
         row | {"prediction": prediction, "truth": truth}
         for truth, shown in truths.items()
         for prediction, frames in guesses.items()
-        for row in _placed(scores(frames, shown, moment.present), label, moment, cameras, offsets)
+        for row in placed(scores(frames, shown, moment.present), label, moment, cameras, offsets)
     ]
-
-
-def _placed(
-    rows: Iterable[dict[str, Any]],
-    label: str,
-    moment: Moment,
-    cameras: Sequence[str],
-    offsets: Sequence[int],
-) -> Iterator[dict[str, Any]]:
-    """Rows of a moment with where they are from, in place of numbers of camera and frame."""
-    cell = moment.episode.cell
-    place = {
-        "policy": label,
-        "suite": cell.suite,
-        "task_index": cell.task_index,
-        "init_state": cell.init_state,
-        "seed": cell.seed,
-        "outcome": moment.episode.outcome,
-        "step": moment.step,
-    }
-    for row in rows:
-        where = {
-            "camera": cameras[row.pop("camera_index")],
-            "offset": offsets[row.pop("frame")],
-        }
-        yield place | where | row
