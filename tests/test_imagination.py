@@ -184,8 +184,8 @@ def test_a_branch_that_disturbs_its_episode_is_found(
         return np.array(out)
 
     with pytest.raises(UserError, match="3 actions cannot show what is imagined 8 steps ahead"):
-        gathering.executed([(episodes[0], {0: CHUNK[:3]})], looking)
-    chunks = dict.fromkeys(range(0, 24, STRIDE), CHUNK)
+        gathering.executed([(episodes[0], {0: [CHUNK[:3]]})], looking)
+    chunks = {step: [CHUNK] for step in range(0, 24, STRIDE)}
     assert len(gathering.executed([(episodes[0], chunks)], looking)) == 3
     with monkeypatch.context() as patch:
         patch.setattr(gathering, "branched", careless)  # of the policy's chunks
@@ -338,7 +338,8 @@ def test_nano_policies_on_real_episodes(tmp_path: Path) -> None:
         assert moment.expert is not None and (moment.expert.frames == moment.stored).all()
 
     out = tmp_path / "study"
-    ended = wambench("imagine", tmp_path / "run", "--out", out, "--stride", "48", timeout=900)
+    ended = wambench("imagine", tmp_path / "run", "--out", out, "--stride", "48",
+                    "--seeds", "2", timeout=900)  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert all((out / f"{name}.png").is_file() for name in NAMES)
     rows, means = pd.read_csv(out / "rows.csv"), pd.read_csv(out / "summary.csv")
@@ -347,6 +348,10 @@ def test_nano_policies_on_real_episodes(tmp_path: Path) -> None:
     chosen = means[(means["region"] == "all") & (means["measure"] == "skill")]
     skill = chosen.groupby(["policy", "prediction"])["mean"].mean()
     error = rows[rows["region"] == "all"].groupby(["policy", "prediction"])["error"].mean()
+    pixels = means[means["measure"] == "displacement"].groupby("prediction")["mean"].mean()
+    assert pixels["tracker"] < 0.5 * pixels["copy"], "the tracker sees what moves"
+    follows = means[means["measure"] == "consistency"].groupby("prediction")["mean"].mean()
+    assert abs(follows["shuffled"]) < 0.2 and (out / "consistency.csv").is_file()
     for name in NAMES:
         assert skill[name, "copy"] == 0 and skill[name, "untrained"] < 0
         assert error[name, "imagined"] < error[name, "untrained"] < error[name, "noise"]

@@ -118,13 +118,16 @@ def test_known_contrasts() -> None:
 def test_a_report_of_everything(tmp_path: Path, toy: Suite, wambench: CommandLine) -> None:
     run = whole_run.make(tmp_path / "run")
     study = whole_run.make_study(tmp_path / "study")
+    imagined = whole_run.make_imagined(tmp_path / "imagined")
     before = whole_run.make(tmp_path / "before", without=["second"])
     with Store.read(run) as store:
         cell = next(k.cell for k in store.cells() if k.outcome == "failure")
     film = run / FILMS / film_name(cell)
     film.parent.mkdir()
     film.touch()
-    ended = wambench("report", run, "--compare", before, "--attention", study)
+    ended = wambench(
+        "report", run, "--compare", before, "--attention", study, "--imagined", imagined
+    )
     assert ended.code == 0, ended.err
     text = (run / "report.html").read_text()
     assert faults(text) == []

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from analysis.report import data, gallery, strips, study
+from analysis.report.figures import WIDTH
 from analysis.report.strips import Shot
 from analysis.report.tables import Tables
 from tests import whole_run
@@ -117,7 +118,7 @@ def test_a_study_is_read_as_it_was_written(tmp_path: Path) -> None:
     figures, left = study.figures(found)
     names = [figure.name for figure in figures]
     assert names == ["over-time", "words", "lift-agentview", "layers-learned"] and left == []
-    assert all(figure.width <= study.WIDTH and figure.words for figure in figures)
+    assert all(figure.width <= WIDTH and figure.words for figure in figures)
 
 
 def test_figures_that_do_not_fit_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,7 @@ GRIDS = {
     "failures": ("kind", "policy", "episodes:n"),
     "attention": ("arm", "region", "mean:2 low:2 high:2"),
     "attention_pairs": ("arm", "region", "mean:2 low:2 high:2"),
+    "imagined": ("arm", "region", "mean:2 low:2 high:2"),
 }
 """Sheet -> what its rows and columns are on the page, and what stands in a cell."""
 
@@ -93,7 +94,10 @@ def made(work: Path, undrawn: None, wambench: CommandLine) -> Page:  # noqa: F81
     whole_run.make(Path("run"))
     whole_run.make(Path("before"), without=["second"], instead={"learned": "ssssffffssss"})
     whole_run.make_study(Path("study"))
-    ended = wambench("report", "run", "--compare", "before", "--attention", "study")
+    whole_run.make_imagined(Path("imagined"))
+    ended = wambench(
+        "report", "run", "--compare", "before", "--attention", "study", "--imagined", "imagined"
+    )
     assert ended.code == 0, ended.err
     return Spaced(Path("run/report.html"))
 
@@ -137,6 +141,8 @@ def in_a_grid(sheet: str, caption: str, rows: Sequence[Sequence[str]], kept: Seq
     down, across, columns = GRIDS[sheet]
     if sheet == "attention":
         kept = [raw for raw in kept if caption.lower().split(":")[0].strip() == raw["measure"]]
+    if sheet == "imagined":
+        kept = [raw for raw in kept if f"({raw['truth']})" in caption]
     found = {(raw[down], raw[across]): printed(raw, columns) for raw in kept}
     told = 0
     for row in rows[1:]:

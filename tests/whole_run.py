@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from analysis.failures import DEFINITIONS
+from analysis.imagination.summary import summary
+from analysis.imagination.writing import ROWS, SUMMARY, write
 from tests.test_report import cells_of, good_passport, record_of
 from wambench.cells import PolicyChoice
 from wambench.contract import PolicySpec
@@ -121,4 +124,42 @@ def make_study(folder: Path) -> Path:
     }  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "attention.html").write_text("leaf through")
+    return folder
+
+
+ERRORS = {"imagined": 2.0, "copy": 4.0, "other": 5.0, "untrained": 16.0}
+"""Mean error of what is imagined and of its controls, on average over episodes."""
+
+
+def make_imagined(folder: Path, episodes: int = 8) -> Path:
+    """What ``wambench imagine`` leaves in a folder, as far as a report reads it."""
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    rows = [
+        {
+            "policy": policy, "suite": "toy", "task_index": 0, "init_state": episode, "seed": 0,
+            "outcome": "success", "step": step, "prediction": prediction, "truth": truth,
+            "camera": camera, "offset": offset, "region": region, "area": 0.1, "psnr": 20.0,
+            "ssim": 0.5, "error": error * random.uniform(0.9, 1.1),
+        }
+        for policy in ("learned", "second")
+        for episode in range(episodes)
+        for step in (0, 8)
+        for prediction, error in ERRORS.items()
+        for truth in ("executed", "expert")
+        for camera in ("agentview", "wrist")
+        for offset in (8, 16)
+        for region in ("all", "object")
+    ]  # fmt: skip
+    policies = {
+        name: {"episodes": episodes, "moments": 2 * episodes, "offsets": [8, 16], "fingerprint": {}}
+        for name in ("learned", "second")
+    }
+    manifest = {"command": "wambench imagine run --out imagined", "run": "run",
+                "protocol": "toy-1", "stride": 8, "policies": policies}  # fmt: skip
+    table = pd.DataFrame(rows)
+    write(folder, {ROWS: table, SUMMARY: summary(table)}, manifest)
+    for name in policies:
+        pixels = random.integers(0, 255, (300, 1500, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{name}.png")
     return folder

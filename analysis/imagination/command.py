@@ -9,11 +9,20 @@ from typing import Annotated
 import pandas as pd
 import typer
 
+from analysis.imagination import consistency, displacement
 from analysis.imagination.figure import draw
 from analysis.imagination.moments import Episode
 from analysis.imagination.study import imagines, offsets_of, study, untrained
 from analysis.imagination.summary import headline, summary
-from analysis.imagination.writing import FUTURES, write, write_futures
+from analysis.imagination.writing import (
+    DRAWN,
+    FUTURES,
+    MOVED,
+    ROWS,
+    SUMMARY,
+    write,
+    write_futures,
+)
 from wambench import plugins
 from wambench.cells import PolicyChoice
 from wambench.cli.output import Json, command_line, print_json, print_table
@@ -36,6 +45,13 @@ def command(
     ] = 5,
     stride: Annotated[int, typer.Option(min=1, help="Control steps between moments.")] = 32,
     controls: Annotated[bool, typer.Option(help="Random weights, too.")] = True,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Noises a moment; two or more: does what is imagined follow the action?",
+        ),
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Compare what policies imagine, at moments of their own episodes, with what then happens.
@@ -68,14 +84,20 @@ def command(
         asked.load()
         control = untrained(asked) if controls else None
         offsets[label], prints[label] = tuple(offsets_of(asked)), dict(asked.fingerprint())
-        founds[label] = study(label, asked, offsets[label], wanted[label], rules, stride, control)
+        founds[label] = study(
+            label, asked, offsets[label], wanted[label], rules, stride, control, seeds
+        )
     rows = pd.concat([found.rows for found in founds.values()], ignore_index=True)
-    means = summary(rows)
+    drawn = pd.concat([found.drawn for found in founds.values()], ignore_index=True)
+    moved = pd.concat([found.moved for found in founds.values()], ignore_index=True)
+    parts = [summary(rows), consistency.summary(drawn), displacement.summary(moved)]
+    means = pd.concat([part for part in parts if len(part)], ignore_index=True)
     manifest = {
         "command": command_line(),
         "run": run.name,
         "protocol": rules.name,
         "stride": stride,
+        "seeds": seeds,
         "policies": {
             label: {
                 "episodes": len(wanted[label]),
@@ -86,7 +108,7 @@ def command(
             for label, found in founds.items()
         },
     }
-    write(out, rows, means, manifest)
+    write(out, {ROWS: rows, DRAWN: drawn, MOVED: moved, SUMMARY: means}, manifest)
     for label, studied in founds.items():
         title = f"{label}: {offsets[label][-1]} control steps ahead"
         draw(studied.pictured, title, out / f"{file_name(label)}.png")
@@ -94,13 +116,30 @@ def command(
     write_futures(out / FUTURES, founds[finest].moments, offsets[finest])
     camera, last = str(rows["camera"].iloc[0]), int(rows["offset"].max())
     told = headline(means, last, camera)
+    gaps = displacement.headline(means, last, camera)
+    follows = consistency.headline(means, last, camera)
     if json:
-        print_json({"out": str(out), "manifest": manifest, "skill": told})
+        results = {"skill": told, "displacement": gaps, "consistency": follows}
+        print_json({"out": str(out), "manifest": manifest} | results)
         return
     for row in told:
         row.update({region: row.get(region, "-") for region in REGIONS})
     print_table(told, ["policy", "truth", "prediction", *REGIONS])
     print(f"skill: 1 the truth, 0 a copy of the present; {camera}, {last} control steps ahead")
+    if gaps:
+        print_table(gaps, ["policy", *displacement.HEADS])
+        print(
+            "object: pixels from where it truly is to where a tracker finds it; copy: it stays, "
+            "tracker: in the true frame"
+        )
+    if seeds > 1 and not follows:
+        print(f"{seeds} draws a moment, and no two of them do anything that differs")
+    elif follows:
+        print_table(follows, ["policy", *consistency.HEADS])
+        print(
+            f"consistency of {seeds} draws a moment: 1 imagined frames differ as the executed do, "
+            "0 unrelated; shuffled: the middle 95 % of random pairings"
+        )
     print(f"all in {out}")
 
 

@@ -38,6 +38,7 @@ from wambench.suite import Simulator, branched
 from wambench.trace import Trace
 
 ROLES: tuple[Role, ...] = ("object", "gripper", "goal")
+Chunks = Sequence[NDArray[Any]]  # [H, A] each
 
 _open: dict[tuple[str, int], Simulator] = {}  # in the process of a task
 
@@ -74,11 +75,18 @@ class Shown:
 
     Attributes:
         frames: uint8 [cameras, T, H, W, 3].
-        roles: role -> bool [cameras, T, H, W], where it is then or was at the moment itself.
+        before: role -> bool [cameras, H, W], where it was at the moment itself.
+        after: role -> bool [cameras, T, H, W], where it is then.
     """
 
     frames: NDArray[np.uint8]
-    roles: Mapping[str, NDArray[np.bool_]]
+    before: Mapping[str, NDArray[np.bool_]]
+    after: Mapping[str, NDArray[np.bool_]]
+
+    @property
+    def roles(self) -> Mapping[str, NDArray[np.bool_]]:
+        """Role -> bool [cameras, T, H, W], where it is then or was at the moment itself."""
+        return {role: self.before[role][:, None] | then for role, then in self.after.items()}
 
 
 @dataclass(frozen=True)
@@ -126,14 +134,14 @@ class TaskProcess:
         return self._pool.submit(moments, episodes, looking).result()
 
     def executed(
-        self, asked: Sequence[Moment], chunks: Sequence[NDArray[Any]], looking: Looking
-    ) -> Sequence[Shown]:
-        """What chunks [H, A], one for each moment, show when they are executed from there."""
-        answers: dict[str, dict[int, NDArray[Any]]] = {}
-        for moment, chunk in zip(asked, chunks, strict=True):
-            answers.setdefault(moment.episode.cell.key, {})[moment.step] = chunk
+        self, asked: Sequence[Moment], chunks: Sequence[Chunks], looking: Looking
+    ) -> Sequence[Sequence[Shown]]:
+        """What chunks [H, A], some for each moment, show when they are executed from there."""
+        answers: dict[str, dict[int, Chunks]] = {}
+        for moment, some in zip(asked, chunks, strict=True):
+            answers.setdefault(moment.episode.cell.key, {})[moment.step] = some
         episodes = {moment.episode.cell.key: moment.episode for moment in asked}
-        work = [(episodes[key], chunks) for key, chunks in answers.items()]
+        work = [(episodes[key], by_step) for key, by_step in answers.items()]
         found = self._pool.submit(executed, work, looking).result()
         return [found[moment.episode.cell.key, moment.step] for moment in asked]
 
@@ -158,23 +166,30 @@ def moments(episodes: Sequence[Episode], looking: Looking) -> list[Moment]:
 
 
 def executed(
-    work: Sequence[tuple[Episode, Mapping[int, NDArray[Any]]]], looking: Looking
-) -> dict[tuple[str, int], Shown]:
+    work: Sequence[tuple[Episode, Mapping[int, Chunks]]], looking: Looking
+) -> dict[tuple[str, int], Sequence[Shown]]:
     """What the chunks of episodes and steps show when they are executed from there."""
-    out = {}
+    out: dict[tuple[str, int], Sequence[Shown]] = {}
     for episode, chunks in work:
         for step, simulator, setting in _along(episode, looking):
             if step in chunks:
-                chunk = checked_chunk(chunks[step], setting.suite.action, looking.spec.horizon)
-                actions, ahead = as_executed(chunk, setting), max(looking.offsets)
-                if len(actions) < ahead:
-                    raise UserError(
-                        f"{episode.cell.describe()}: {len(actions)} actions cannot show what is "
-                        f"imagined {ahead} steps ahead; choose a policy with longer chunks"
-                    )
-                branch = branched(simulator, _in_turn(actions), ahead)
-                out[episode.cell.key, step] = _seen_in(branch, simulator, looking)
+                out[episode.cell.key, step] = [
+                    _executed(chunk, episode, simulator, setting, looking) for chunk in chunks[step]
+                ]
     return out
+
+
+def _executed(
+    chunk: NDArray[Any], episode: Episode, simulator: Simulator, setting: Setting, looking: Looking
+) -> Shown:
+    chunk = checked_chunk(chunk, setting.suite.action, looking.spec.horizon)
+    actions, ahead = as_executed(chunk, setting), max(looking.offsets)
+    if len(actions) < ahead:
+        raise UserError(
+            f"{episode.cell.describe()}: {len(actions)} actions cannot show what is "
+            f"imagined {ahead} steps ahead; choose a policy with longer chunks"
+        )
+    return _seen_in(branched(simulator, _in_turn(actions), ahead), simulator, looking)
 
 
 def _along(
@@ -212,15 +227,16 @@ def _seen_in(branch: NDArray[np.float64], simulator: Simulator, looking: Looking
     """Frames and roles of a branch's snapshots [steps + 1, n]."""
     now, later = branch[0], branch[list(looking.offsets)]
     rules, cameras = looking.rules, looking.spec.cameras
-    roles: dict[str, NDArray[np.bool_]] = {}
-    before, *after = (simulator.regions(at, cameras, rules.image_size) for at in (now, *later))
-    for role in ROLES if before else ():
-        masks = [
-            [orient(before[c][role] | then[c][role], rules.orientation) for c in cameras]
-            for then in after
-        ]
-        roles[role] = np.array(masks).swapaxes(0, 1)
-    return Shown(_frames(simulator, later, looking), roles)
+    told = [simulator.regions(at, cameras, rules.image_size) for at in (now, *later)]
+    masks = {
+        role: np.array([[orient(at[c][role], rules.orientation) for at in told] for c in cameras])
+        for role in (ROLES if told[0] else ())
+    }
+    return Shown(
+        _frames(simulator, later, looking),
+        before={role: found[:, 0] for role, found in masks.items()},
+        after={role: found[:, 1:] for role, found in masks.items()},
+    )
 
 
 def _frames(

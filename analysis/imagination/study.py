@@ -15,8 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.imagination.consistency import consistency, redrawn
+from analysis.imagination.displacement import displacements
 from analysis.imagination.figure import Pictured, chosen
 from analysis.imagination.moments import Episode, Looking, Moment, Shown, TaskProcess
+from analysis.imagination.places import placed
 from analysis.imagination.scoring import scores
 from wambench import plugins
 from wambench.cells import digest_of
@@ -28,6 +31,7 @@ from wambench.profile.observations import observations
 from wambench.protocols import Protocol
 
 Frames = NDArray[np.uint8]
+FOLLOWED = ("imagined", "untrained", "other")  # in which the object is looked for
 
 
 @dataclass(frozen=True)
@@ -40,12 +44,19 @@ class Answer:
 
 @dataclass(frozen=True)
 class Found:
-    """Of one policy: a row per moment, prediction, truth, camera, frame and region; the moments.
+    """Of one policy.
 
-    ``pictured``: some of them, for the figure.
+    Attributes:
+        rows: one per moment, prediction, truth, camera, frame and region.
+        drawn: one per moment, camera and frame, of :mod:`analysis.imagination.consistency`.
+        moved: one per moment, prediction, camera and frame in which the object moves.
+        moments: all that were looked at.
+        pictured: some of them, for the figure.
     """
 
     rows: pd.DataFrame
+    drawn: pd.DataFrame
+    moved: pd.DataFrame
     moments: Sequence[Moment]
     pictured: Sequence[Pictured]
 
@@ -60,12 +71,10 @@ def untrained(policy: Policy) -> Policy | None:
     return control
 
 
-def ask(policy: Policy, moments: Sequence[Moment]) -> Sequence[Answer]:
-    """What a policy that :func:`imagines` says at moments, in order."""
-    return [
-        Answer(policy.act([moment.seen])[0], _imagined(policy, moment.seen).frames[0])
-        for moment in moments
-    ]
+def ask(policy: Policy, moments: Sequence[Moment], draw: int = 0) -> Sequence[Answer]:
+    """What a policy that :func:`imagines` says at moments, in order, with other noise each draw."""
+    shown = [redrawn(moment.seen, draw) for moment in moments]
+    return [Answer(policy.act([seen])[0], _imagined(policy, seen).frames[0]) for seen in shown]
 
 
 def imagines(label: str, policy: Policy) -> None:
@@ -101,6 +110,7 @@ def study(
     rules: Protocol,
     stride: int,
     control: Policy | None = None,
+    draws: int = 1,
 ) -> Found:
     """Score one loaded policy at the moments of episodes, of any tasks.
 
@@ -112,6 +122,7 @@ def study(
         rules: the protocol they were made under.
         stride: control steps between moments.
         control: the same policy with random weights, loaded.
+        draws: how often the policy is asked at a moment; consistency takes two or more.
     """
     looking = Looking(rules, policy.spec, stride, tuple(offsets))
     tasks: dict[tuple[str, int], list[Episode]] = {}
@@ -120,20 +131,32 @@ def study(
     every: list[Moment] = []
     predicted: dict[str, list[Frames]] = {"imagined": [], "untrained": []}
     executed: list[Shown] = []
+    drawn: list[dict[str, Any]] = []
     for group in tasks.values():
         with TaskProcess() as process:
             moments = process.moments(group, looking)
-            answers = ask(policy, moments)
-            executed += process.executed(moments, [one.chunk for one in answers], looking)
+            answers = list(zip(*(ask(policy, moments, draw) for draw in range(draws)), strict=True))
+            chunks = [[one.chunk for one in some] for some in answers]
+            shown = process.executed(moments, chunks, looking)
         every += moments
-        predicted["imagined"] += [one.imagined for one in answers]
+        executed += [some[0] for some in shown]
+        predicted["imagined"] += [some[0].imagined for some in answers]
+        for moment, said, seen in zip(moments, answers, shown, strict=True):
+            found = consistency(
+                np.stack([one.imagined for one in said]), np.stack([one.frames for one in seen])
+            )
+            drawn += placed(found, label, moment, policy.spec.cameras, offsets)
         if control is not None:
             predicted["untrained"] += [one.imagined for one in ask(control, moments)]
     predicted = {name: frames for name, frames in predicted.items() if frames}
-    rows = []
+    rows: list[dict[str, Any]] = []
+    moved: list[dict[str, Any]] = []
     for index, moment in enumerate(every):
         guesses = {name: frames[index] for name, frames in predicted.items()}
         guesses |= baselines(every, index)
+        followed = {name: guesses[name] for name in FOLLOWED if name in guesses}
+        gaps = displacements(followed, executed[index], moment.present)
+        moved += placed(gaps, label, moment, policy.spec.cameras, offsets)
         truths = {"executed": executed[index]}
         if moment.expert is not None:
             truths["expert"] = moment.expert
@@ -143,7 +166,7 @@ def study(
         _pictured(every[index], predicted["imagined"][index], executed[index], turned)
         for index in chosen(every)
     ]
-    return Found(pd.DataFrame(rows), every, pictured)
+    return Found(pd.DataFrame(rows), pd.DataFrame(drawn), pd.DataFrame(moved), every, pictured)
 
 
 def _pictured(
@@ -189,23 +212,9 @@ def _rows(
     cameras: Sequence[str],
     offsets: Sequence[int],
 ) -> list[dict[str, Any]]:
-    cell = moment.episode.cell
-    place = {
-        "policy": label,
-        "suite": cell.suite,
-        "task_index": cell.task_index,
-        "init_state": cell.init_state,
-        "seed": cell.seed,
-        "outcome": moment.episode.outcome,
-        "step": moment.step,
-    }
-    out = []
-    for truth, shown in truths.items():
-        for prediction, frames in guesses.items():
-            for row in scores(frames, shown, moment.present):
-                where = {
-                    "camera": cameras[row.pop("camera_index")],
-                    "offset": offsets[row.pop("frame")],
-                }
-                out.append(place | {"prediction": prediction, "truth": truth} | where | row)
-    return out
+    return [
+        row | {"prediction": prediction, "truth": truth}
+        for truth, shown in truths.items()
+        for prediction, frames in guesses.items()
+        for row in placed(scores(frames, shown, moment.present), label, moment, cameras, offsets)
+    ]

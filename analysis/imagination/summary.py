@@ -7,11 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.imagination.places import EPISODE, WHAT
 from analysis.imagination.scoring import MEASURES
 from analysis.statistics.clusters import Floats, means_of_clusters, ratios_of_clusters
-
-EPISODE = ["suite", "task_index", "init_state", "seed"]
-WHAT = ["policy", "prediction", "truth", "offset", "camera", "region"]
 
 
 def summary(rows: pd.DataFrame) -> pd.DataFrame:

@@ -13,13 +13,18 @@ import pandas as pd
 from analysis.imagination.moments import Moment
 
 ROWS, SUMMARY, FUTURES, MANIFEST = "rows.csv", "summary.csv", "futures.npz", "manifest.json"
+DRAWN, MOVED = "consistency.csv", "displacement.csv"
 DIGITS = 6
 
 
-def write(out: Path, rows: pd.DataFrame, means: pd.DataFrame, manifest: Mapping[str, Any]) -> None:
-    """Write the tables and what they were made of."""
-    rows.to_csv(out / ROWS, index=False, float_format=f"%.{DIGITS}g")
-    means.to_csv(out / SUMMARY, index=False, float_format=f"%.{DIGITS}g")
+def write(out: Path, tables: Mapping[str, pd.DataFrame], manifest: Mapping[str, Any]) -> None:
+    """Write tables (name of a file -> rows), those that have rows, and what they were made of."""
+    for name, table in tables.items():
+        if "pairing" in table:
+            traces = table["pairing"].map(np.trace)
+            table = table.assign(consistency=traces).drop(columns="pairing")
+        if len(table):
+            table.to_csv(out / name, index=False, float_format=f"%.{DIGITS}g")
     (out / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from analysis.report import data, gallery, page, strips, study
+from analysis.report import data, gallery, imagined, page, strips, study
 from analysis.report.changes import changes
 from analysis.report.page import Pictures
 from analysis.report.robustness import MeanRow
@@ -51,6 +51,10 @@ def command(
         Path | None,
         typer.Option(help="A folder of wambench attention: show what policies read."),
     ] = None,
+    dreams: Annotated[
+        Path | None,
+        typer.Option("--imagined", help="A folder of wambench imagine: is what they expect true?"),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write a run as one self-contained HTML page, and print its success rates.
@@ -68,9 +72,12 @@ def command(
         if attention is not None:
             labels = _studied(tables)
             tables = replace(tables, attention=study.read(attention, labels, tables.passport))
+        if dreams is not None:
+            labels = _studied(tables)
+            tables = replace(tables, imagined=imagined.read(dreams, labels, tables.passport))
         _check_writable(file)
         pictures = _pictures(store, tables, run, file)
-    same = _spelt(run, other, allow_mismatch or (), attention)
+    same = _spelt(run, other, allow_mismatch or (), attention, dreams)
     commands = page.Commands(
         page=shlex.join([*same, *([] if out is None else ["--out", str(out)])]),
         tables=shlex.join([*same, "--tables", "tables"]),
@@ -107,9 +114,12 @@ def _pictures(store: Store, tables: Tables, run: Path, file: Path) -> Pictures:
     """Draw whole episodes and failing moments, and fetch the figures of the study."""
     figures, left = study.figures(tables.attention) if tables.attention else ([], [])
     leaf = Path(tables.attention.folder, "attention.html") if tables.attention else None
+    dreams, unseen = imagined.figures(tables.imagined) if tables.imagined else ([], [])
     drawn = Pictures(
         figures=figures,
         figures_left_out=left,
+        imagined=dreams,
+        imagined_left_out=unseen,
         study_page=gallery.link(leaf, file) if leaf else "",
     )
     if tables.passport is None or tables.missing == tables.cells:
@@ -147,13 +157,18 @@ def _pictures(store: Store, tables: Tables, run: Path, file: Path) -> Pictures:
 
 
 def _spelt(
-    run: Path, other: Path | None, allowed: Sequence[str], attention: Path | None
+    run: Path,
+    other: Path | None,
+    allowed: Sequence[str],
+    attention: Path | None,
+    dreams: Path | None,
 ) -> list[str]:
     """Spell the command again, without what it writes to."""
     parts = ["wambench", "report", str(run)]
     parts += [] if other is None else ["--compare", str(other)]
     parts += [f"--allow-mismatch={name}" for name in allowed]
-    return parts + ([] if attention is None else ["--attention", str(attention)])
+    parts += [] if attention is None else ["--attention", str(attention)]
+    return parts + ([] if dreams is None else ["--imagined", str(dreams)])
 
 
 def _summary(row: PolicyRow) -> dict[str, str]:

@@ -10,13 +10,15 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report import caveats, curves, kept, learning, pareto, ranking
+from analysis.report import caveats, curves, imagined, kept, learning, pareto, ranking
 from analysis.report.conditions import equality
+from analysis.report.figures import Figure
 from analysis.report.gallery import Example
+from analysis.report.imagined import Imagination, Skill
 from analysis.report.robustness import ALL
 from analysis.report.score import Score
 from analysis.report.strips import Strip
-from analysis.report.study import MEASURES, Figure, Scored
+from analysis.report.study import MEASURES, Scored
 from analysis.report.tables import EffortRow, Tables
 from analysis.report.thinking import Thinking
 from analysis.report.thinking.drawings import draw_costs, draw_curves
@@ -40,6 +42,7 @@ class Pictures:
         problems: why some of both are lacking, a line each.
         figures, figures_left_out: of an attention study.
         study_page: where the study can be leafed through, seen from the page.
+        imagined, imagined_left_out: of a study of imagination.
     """
 
     film: Sequence[Strip] = ()
@@ -48,6 +51,8 @@ class Pictures:
     figures: Sequence[Figure] = ()
     figures_left_out: Sequence[str] = ()
     study_page: str = ""
+    imagined: Sequence[Figure] = ()
+    imagined_left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ def render(tables: Tables, pictures: Pictures, commands: Commands) -> str:
         equality=equality(tables.conditions),
         pareto={track: Markup(drawn) for track, drawn in _pareto(tables).items()},
         **_thinking(tables.thinking),
+        **_imagined(tables.imagined),
         learning=Markup(learning.draw(tables.learning)) if tables.learning else "",
         kept=Markup(kept.draw(tables.variants)),
         stages=stages(tables.effort),
@@ -132,6 +138,21 @@ def _thinking(found: Thinking | None) -> Mapping[str, Any]:
         "thinking_costs": Markup(draw_costs(found.costs)) if found.costs else "",
         "lost_ms": {(one.policy, one.rule): lost_words(one.lost) for one in found.curves},
         "margin": MARGIN,
+    }
+
+
+def _imagined(found: Imagination | None) -> Mapping[str, Any]:
+    """What the section on imagination shows: truth -> arm -> region -> skill, and the drawing."""
+    if found is None:
+        return {}
+    skills: dict[str, dict[str, dict[str, Skill]]] = {}
+    for one in found.skills:
+        skills.setdefault(one.truth, {}).setdefault(one.arm, {})[one.region] = one
+    return {
+        "skills": skills,
+        "skill": Markup(imagined.draw(found.skills)),
+        "truths": imagined.TRUTHS,
+        "imagined_regions": imagined.REGIONS,
     }
 
 

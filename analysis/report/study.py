@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from PIL import Image
 
 from analysis.attention.compare import arm_name
 from analysis.attention.folder import read_folder
 from analysis.attention.study import BOTH
+from analysis.report.figures import Figure, embedded
 from wambench.errors import UserError
 from wambench.naming import file_name
 from wambench.passport import Passport
@@ -38,7 +36,6 @@ FIGURES = {
     "layers-": "What {policy} reads, flow step against layer",
 }
 """Figures of a study in the order of the page, by how their names begin -> in words."""
-WIDTH = 1100  # pixels
 BUDGET_BYTES = 1_200_000  # of all figures together, so that the page stays below 5 MB
 
 
@@ -83,17 +80,6 @@ class Study:
     notices: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One picture of the page; ``words`` says what it shows."""
-
-    name: str
-    words: str
-    width: int
-    height: int
-    uri: str
-
-
 def read(folder: Path, labels: Mapping[str, str], passport: Passport | None) -> Study:
     """Read a study.
 
@@ -122,32 +108,13 @@ def read(folder: Path, labels: Mapping[str, str], passport: Passport | None) -> 
         regions=manifest["regions"],
         scores=scores,
         differences=list(_differences(found.differences, camera, own)),
-        notices=_notices(manifest["policies"], labels, passport),
+        notices=strangers(manifest["policies"], labels, passport),
     )
 
 
 def figures(study: Study) -> tuple[list[Figure], list[str]]:
     """Pictures for the page, and the names of those that did not fit or cannot be read."""
-    shown: list[Figure] = []
-    left: list[str] = []
-    room = BUDGET_BYTES
-    for file, words in _files(study):
-        try:
-            with Image.open(file) as picture:
-                small = picture.convert("RGB")
-        except OSError:
-            left.append(file.name)
-            continue
-        small.thumbnail((WIDTH, 4 * WIDTH))
-        out = io.BytesIO()
-        small.save(out, "WEBP", quality=80, method=4)
-        uri = f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}"
-        if len(uri) > room:
-            left.append(file.name)
-            continue
-        room -= len(uri)
-        shown.append(Figure(file.stem, words, small.width, small.height, uri))
-    return shown, left
+    return embedded(_files(study), BUDGET_BYTES)
 
 
 def _files(study: Study) -> Iterator[tuple[Path, str]]:
@@ -221,11 +188,17 @@ def _or_none(value: float) -> float | None:
     return None if pd.isna(value) else float(value)
 
 
-def _notices(
+def strangers(
     policies: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str], passport: Passport | None
 ) -> list[str]:
-    """Where the policies of the study are not those of the run."""
-    strangers = [label for label in policies if label not in labels]
+    """Where the policies of a study are not those of the run, a line each.
+
+    Args:
+        policies: of the study, with their fingerprints.
+        labels: what a study may call a policy -> its label in the run.
+        passport: of the run.
+    """
+    unknown = [label for label in policies if label not in labels]
     others = []
     for label in policies:
         ours = passport.fingerprint.get(f"policy:{labels.get(label)}", {}) if passport else {}
@@ -233,8 +206,8 @@ def _notices(
         if any(ours.get(name, value) != value for name, value in theirs.items()):
             others.append(label)
     out = []
-    if strangers:
-        out.append(f"Not policies of this run: {', '.join(strangers)}.")
+    if unknown:
+        out.append(f"Not policies of this run: {', '.join(unknown)}.")
     if others:
         out.append(f"Other weights or other code than in this run: {', '.join(others)}.")
     return out

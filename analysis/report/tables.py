@@ -13,6 +13,7 @@ from typing import Any
 from analysis.pairing import Comparison
 from analysis.report.changes import Changes
 from analysis.report.conditions import ConditionRow
+from analysis.report.imagined import Imagination
 from analysis.report.learning import Age
 from analysis.report.robustness import Robustness
 from analysis.report.score import Score
@@ -138,6 +139,7 @@ class Tables:
     invocations: Sequence[Mapping[str, Any]]
     changes: Changes | None = None  # since another run, if one was named
     attention: Study | None = None  # beside the run, if one was named
+    imagined: Imagination | None = None  # beside the run, if one was named
     perturbed: Sequence[str] = ()
     robustness: Sequence[Robustness] = ()
     thinking: Thinking | None = None  # where the world did not wait for policies

@@ -118,3 +118,20 @@ def attention(tables: Tables, command: str) -> Sequence[Table]:
             command, camera, group="measure",
         ),
     ]  # fmt: skip
+
+
+def imagined(tables: Tables, command: str) -> Sequence[Table]:
+    """How much nearer to the truth than a copy of the present what policies imagine is."""
+    found = tables.imagined
+    return [
+        Table(
+            "imagined", "Skill of what is imagined: 1 the truth, 0 a copy of the present",
+            (
+                Column("arm", "Prediction"), Column("truth", "Truth"), Column("region", "Region"),
+                Column("mean", "Skill", 2), Column("low", "low", 2), Column("high", "high", 2),
+                Column("episodes", "Episodes", 0),
+            ),
+            [vars(row) | {"arm": row.arm} for row in (found.skills if found else ())],
+            command, f"Camera: {found.camera}." if found else "", group="truth",
+        ),
+    ]  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from analysis.report.sheets.costs import costs
-from analysis.report.sheets.outcomes import attention, failures, success
+from analysis.report.sheets.outcomes import attention, failures, imagined, success
 from analysis.report.sheets.pairs import pairs
 from analysis.report.sheets.robustness import robustness
 from analysis.report.sheets.thinking import thinking
@@ -18,7 +18,7 @@ from wambench.errors import UserError
 
 def sheets(tables: Tables, command: str) -> Sequence[Table]:
     """The tables, of raw numbers; ``command`` prints them."""
-    kinds = (success, pairs, robustness, thinking, costs, failures, attention)
+    kinds = (success, pairs, robustness, thinking, costs, failures, attention, imagined)
     return [table for kind in kinds for table in kind(tables, command)]
 
 
