@@ -15,6 +15,7 @@ from analysis.imagination.displacement import (
     REACH,
     SMALLEST,
     TRACKER,
+    blind,
     displacements,
     headline,
     summary,
@@ -122,6 +123,9 @@ def test_means_are_over_episodes_and_few_have_no_interval() -> None:
     assert line["imagined"].startswith("4.0 (") and line[TRACKER].startswith("1.5 (")
     assert line["other"] == "-" and set(means["measure"]) == {"displacement"}
     assert (means["episodes"] == 6).all() and (means["low"] < means["mean"]).all()
+    assert blind(means, 16, "c") == []
+    lost = rows.assign(gap=rows["gap"].where(rows["prediction"] != TRACKER, 12.0))
+    assert blind(summary(lost), 16, "c") == ["p"], "it errs by more than the object moves"
     (line,) = headline(summary(rows[rows["init_state"] < 3]), 16, "c")
     assert "(" not in line["imagined"]
     assert len(summary(pd.DataFrame())) == 0 and headline(means, 8, "c") == []

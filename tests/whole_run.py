@@ -131,7 +131,9 @@ ERRORS = {"imagined": 2.0, "copy": 4.0, "other": 5.0, "untrained": 16.0}
 """Mean error of what is imagined and of its controls, on average over episodes."""
 
 
-def make_imagined(folder: Path, episodes: int = 8) -> Path:
+def make_imagined(
+    folder: Path, episodes: int = 8, policies: Sequence[str] = ("learned", "second")
+) -> Path:
     """What ``wambench imagine`` leaves in a folder, as far as a report reads it."""
     folder.mkdir()
     random = np.random.default_rng(0)
@@ -142,7 +144,7 @@ def make_imagined(folder: Path, episodes: int = 8) -> Path:
             "camera": camera, "offset": offset, "region": region, "area": 0.1, "psnr": 20.0,
             "ssim": 0.5, "error": error * random.uniform(0.9, 1.1),
         }
-        for policy in ("learned", "second")
+        for policy in policies
         for episode in range(episodes)
         for step in (0, 8)
         for prediction, error in ERRORS.items()
@@ -151,12 +153,12 @@ def make_imagined(folder: Path, episodes: int = 8) -> Path:
         for offset in (8, 16)
         for region in ("all", "object")
     ]  # fmt: skip
-    policies = {
+    told = {
         name: {"episodes": episodes, "moments": 2 * episodes, "offsets": [8, 16], "fingerprint": {}}
-        for name in ("learned", "second")
+        for name in policies
     }
     manifest = {"command": "wambench imagine run --out imagined", "run": "run",
-                "protocol": "toy-1", "stride": 8, "policies": policies}  # fmt: skip
+                "protocol": "toy-1", "stride": 8, "policies": told}  # fmt: skip
     table = pd.DataFrame(rows)
     write(folder, {ROWS: table, SUMMARY: summary(table)}, manifest)
     for name in policies:

@@ -9,11 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from analysis.attention.folder import StudyFolder
-from analysis.claims import arithmetic, attention, latency, policies, ratios, success, table5
+from analysis.claims import (
+    arithmetic,
+    attention,
+    imagination,
+    latency,
+    policies,
+    ratios,
+    success,
+    table5,
+)
 from analysis.claims.costs import Costs, Reading
 from analysis.claims.counts import counted
 from analysis.claims.published import Published, Readings, numbers
 from analysis.claims.rows import Kind, Row
+from analysis.imagination.folder import ImaginedFolder
 
 if TYPE_CHECKING:
     from wambench.profile.latency.records import LatencyRecord
@@ -34,6 +44,8 @@ class Evidence:
         scores: success of trained policies; see :func:`analysis.claims.success.scores`.
         predict: what a roofline says of a policy, labelled.
         studies: of attention, of any track.
+        tried: runs of interventions on the imagined future, of any track.
+        imagined: studies of imagination, of any track.
     """
 
     costs: Costs
@@ -42,6 +54,8 @@ class Evidence:
     scores: success.Scores = field(default_factory=dict)
     predict: latency.Predict = latency.no_prediction
     studies: Sequence[StudyFolder] = ()
+    tried: Sequence[imagination.Tried] = ()
+    imagined: Sequence[ImaginedFolder] = ()
 
 
 def ledger(
@@ -57,7 +71,10 @@ def ledger(
         "arithmetic": lambda: arithmetic.rows(published, readings),
         "success": lambda: success.rows(published, readings, evidence.scores),
         "setting": lambda: policies.setting_rows(numbers(published), readings),
-        "qualitative": lambda: policies.qualitative_rows(published, evidence.studies),
+        "qualitative": lambda: [
+            *policies.qualitative_rows(published, evidence.studies),
+            *imagination.rows(readings, costs, evidence.tried, evidence.imagined),
+        ],
     }
     return [row for kind, make in makers.items() if kind in kinds for row in make()]
 
@@ -87,6 +104,8 @@ def evidence_here(results: Path | None, runs: Sequence[Path], readings: Readings
         scores=success.scores(runs),
         predict=predicted,
         studies=attention.studies_under(results),
+        tried=imagination.tried_under(results),
+        imagined=imagination.studies_under(results),
     )
 
 

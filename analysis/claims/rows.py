@@ -19,6 +19,7 @@ Verdict = Literal[
     "needs a GPU",
     "not built here",
     "not tested yet",
+    "no evidence yet",
     "consistent",
     "not consistent",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -10,9 +10,10 @@ import pandas as pd
 import typer
 
 from analysis.imagination import consistency, displacement
+from analysis.imagination.asked import of_expert, of_run
 from analysis.imagination.figure import draw
-from analysis.imagination.moments import Episode
-from analysis.imagination.study import imagines, offsets_of, study, untrained
+from analysis.imagination.guided import Place
+from analysis.imagination.study import offsets_of, study, untrained
 from analysis.imagination.summary import headline, summary
 from analysis.imagination.writing import (
     DRAWN,
@@ -24,22 +25,48 @@ from analysis.imagination.writing import (
     write_futures,
 )
 from wambench import plugins
-from wambench.cells import PolicyChoice
+from wambench.cli.options import parsed
 from wambench.cli.output import Json, command_line, print_json, print_table
 from wambench.errors import UserError
 from wambench.naming import file_name
-from wambench.store import Store, StoredCell
+from wambench.protocols import protocol
 
+OF_EXPERT = {
+    "suite": "--suite", "task": "--task", "init": "--init", "option": "--option",
+    "protocol_name": "--protocol",
+}  # fmt: skip
+OF_RUNS = {"episodes": "--episodes"}
+NEEDED = ("policy", "suite", "task", "init")  # without a run
 REGIONS = ("all", "change", "object", "gripper", "goal")
 
 
 def command(
-    run: Annotated[Path, typer.Argument(help="A run directory, with its episodes' courses.")],
+    context: typer.Context,
     out: Annotated[Path, typer.Option(help="Folder; made.")],
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A run directory, with its episodes' courses; else --policy and so on."
+        ),
+    ] = None,
     policy: Annotated[
         list[str] | None,
-        typer.Option("--policy", help="LABEL in the run; repeat. All that imagine if none."),
+        typer.Option(help="LABEL in the run (all that imagine if none), or NAME; repeat."),
     ] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="Without a run; repeat.")] = None,
+    task: Annotated[
+        list[int] | None, typer.Option(min=0, help="Without a run; repeat for several.")
+    ] = None,
+    init: Annotated[
+        list[int] | None, typer.Option(min=0, help="Without a run, initial state; repeat.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="Without a run, key=value, an option of all named policies."),
+    ] = None,
+    protocol_name: Annotated[
+        str, typer.Option("--protocol", help="Without a run, of the expert's episodes.")
+    ] = "nano-1",
     episodes: Annotated[
         int, typer.Option(min=1, help="Of each policy and outcome, spread over the tasks.")
     ] = 5,
@@ -60,32 +87,40 @@ def command(
     was not trained. Truth is what the policy's own chunk shows in a branch of the episode, and what
     the scripted expert's actions show.
 
+    Without a run, moments are those of the scripted expert's episodes from the initial states that
+    are named, and policies are asked by name.
+
     Example: wambench imagine runs/nano-libero --policy nano-fastwam-idm --out runs/imagined
+
+    Example: wambench imagine --policy nano-fastwam-idm --suite libero_object --task 6 --init 41
+    --out runs/imagined
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{str(out)!r} is there already; name another --out")
-    with Store.read(run) as store:
-        rules, known, stored = store.protocol(), store.policies(), store.cells()
-        chosen = _chosen({label: choice for label, (choice, _) in known.items()}, policy)
-        wanted = {
-            label: [
-                Episode(one.cell, str(one.outcome), store.trace(one.cell.key))
-                for one in _spread([s for s in stored if s.cell.policy == label], episodes)
-            ]
-            for label in chosen
-        }
-    for label, found in wanted.items():
-        if not found:
-            raise UserError(f"policy {label!r} has no finished episode in {str(run)!r}; run more")
+    if run is not None:
+        _refuse(context, OF_EXPERT, "the moments, options and protocol are those of the run")
+        wanted = of_run(run, policy or (), episodes)
+    else:
+        _refuse(context, OF_RUNS, "it chooses among the episodes of a run; name one")
+        wanted = of_expert(
+            policy or (), parsed(option or []), _places(context), protocol(protocol_name)
+        )
     out.mkdir(parents=True, exist_ok=True)
     founds, offsets, prints = {}, {}, {}
-    for label, choice in chosen.items():
+    for label, choice in wanted.policies.items():
         asked = plugins.make_policy(choice.name, choice.options)
         asked.load()
         control = untrained(asked) if controls else None
         offsets[label], prints[label] = tuple(offsets_of(asked)), dict(asked.fingerprint())
         founds[label] = study(
-            label, asked, offsets[label], wanted[label], rules, stride, control, seeds
+            label,
+            asked,
+            offsets[label],
+            wanted.episodes[label],
+            wanted.rules,
+            stride,
+            control,
+            seeds,
         )
     rows = pd.concat([found.rows for found in founds.values()], ignore_index=True)
     drawn = pd.concat([found.drawn for found in founds.values()], ignore_index=True)
@@ -94,13 +129,13 @@ def command(
     means = pd.concat([part for part in parts if len(part)], ignore_index=True)
     manifest = {
         "command": command_line(),
-        "run": run.name,
-        "protocol": rules.name,
+        "run": wanted.source,
+        "protocol": wanted.rules.name,
         "stride": stride,
         "seeds": seeds,
         "policies": {
             label: {
-                "episodes": len(wanted[label]),
+                "episodes": len(wanted.episodes[label]),
                 "moments": len(found.moments),
                 "offsets": offsets[label],
                 "fingerprint": prints[label],
@@ -132,6 +167,8 @@ def command(
             "object: pixels from where it truly is to where a tracker finds it; copy: it stays, "
             "tracker: in the true frame"
         )
+        for label in displacement.blind(means, last, camera):
+            print(f"{label}: the tracker's own error is too large here for these pixels to rank")
     if seeds > 1 and not follows:
         print(f"{seeds} draws a moment, and no two of them do anything that differs")
     elif follows:
@@ -143,42 +180,26 @@ def command(
     print(f"all in {out}")
 
 
-def _chosen(
-    known: dict[str, PolicyChoice], labels: Sequence[str] | None
-) -> dict[str, PolicyChoice]:
-    """Named ones, each of which must imagine; without names all that do."""
-    for label in labels or ():
-        if label not in known:
-            raise UserError(f"--policy {label!r} is not in this run; it has {', '.join(known)}")
-    out = {}
-    for label in labels or known:
-        policy = plugins.make_policy(known[label].name, known[label].options)
-        try:
-            imagines(label, policy)
-        except UserError:
-            if labels:
-                raise
-            continue
-        if policy.obstacles():
-            raise UserError(
-                f"policy {label!r} cannot run here: {'; '.join(policy.obstacles())}; "
-                "name others with --policy"
-            )
-        out[label] = known[label]
-    if not out:
-        raise UserError("no policy of this run imagines frames; run one (a world-action model)")
-    return out
+def _refuse(context: typer.Context, options: Mapping[str, str], why: str) -> None:
+    """UserError for options that belong to the other way to choose moments."""
+    for name, typed in options.items():
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            where = "with" if options is OF_EXPERT else "without"
+            raise UserError(f"{typed} is nothing {where} a run: {why}; leave it out")
 
 
-def _spread(cells: Sequence[StoredCell], count: int) -> Sequence[StoredCell]:
-    """As many successes and as many failures, in turn of the tasks."""
-    out: list[StoredCell] = []
-    for outcome in ("success", "failure"):
-        tasks: dict[tuple[str, int], list[StoredCell]] = {}
-        for one in cells:
-            if one.outcome == outcome and one.steps:
-                tasks.setdefault((one.cell.suite, one.cell.task_index), []).append(one)
-        deepest = max(map(len, tasks.values()), default=0)
-        turns = [group[n] for n in range(deepest) for group in tasks.values() if n < len(group)]
-        out += turns[:count]
-    return out
+def _places(context: typer.Context) -> list[Place]:
+    """Every initial state of every task of every suite; UserError where one of them is missing."""
+    given = context.params
+    if missing := [name for name in NEEDED if not given[name]]:
+        raise UserError(
+            f"--{missing[0]} is missing: name policies, suites, tasks and initial states of the "
+            "scripted expert's episodes, or a run"
+        )
+    return [
+        Place(suite, number, state)
+        for suite in given["suite"]
+        for number in given["task"]
+        for state in given["init"]
+    ]

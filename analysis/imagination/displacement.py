@@ -117,3 +117,11 @@ def headline(means: pd.DataFrame, offset: int, camera: str) -> list[dict[str, st
         cells = out.setdefault(row["policy"], dict.fromkeys(HEADS, "-") | {"policy": row["policy"]})
         cells[row["prediction"]] = f"{row['mean']:.1f}{ends}"
     return list(out.values())
+
+
+def blind(means: pd.DataFrame, offset: int, camera: str) -> list[str]:
+    """Policies at whose moments the tracker errs by half of what the object moves, or more."""
+    chosen = means[(means["measure"] == MEASURE) & (means["offset"] == offset)]
+    by: Any = chosen[chosen["camera"] == camera].set_index(["policy", "prediction"])["mean"]
+    labels = chosen["policy"].unique()
+    return [label for label in labels if by[label, TRACKER] >= by[label, COPY] / 2]

@@ -12,7 +12,7 @@ import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,9 @@ from wambench.trace import Trace
 
 ROLES: tuple[Role, ...] = ("object", "gripper", "goal")
 Chunks = Sequence[NDArray[Any]]  # [H, A] each
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _open: dict[tuple[str, int], Simulator] = {}  # in the process of a task
 
@@ -125,13 +128,17 @@ class TaskProcess:
     def __exit__(self, *error: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
+    def run(self, call: Callable[P, R], *args: P.args, **named: P.kwargs) -> R:
+        """What a function that opens no other task returns there."""
+        return self._pool.submit(call, *args, **named).result()
+
     def moments(self, episodes: Sequence[Episode], looking: Looking) -> Sequence[Moment]:
         """Every moment of episodes of one task, in order.
 
         Raises:
             UserError: an episode that does not replay as it was stored.
         """
-        return self._pool.submit(moments, episodes, looking).result()
+        return self.run(moments, episodes, looking)
 
     def executed(
         self, asked: Sequence[Moment], chunks: Sequence[Chunks], looking: Looking
@@ -142,7 +149,7 @@ class TaskProcess:
             answers.setdefault(moment.episode.cell.key, {})[moment.step] = some
         episodes = {moment.episode.cell.key: moment.episode for moment in asked}
         work = [(episodes[key], by_step) for key, by_step in answers.items()]
-        found = self._pool.submit(executed, work, looking).result()
+        found = self.run(executed, work, looking)
         return [found[moment.episode.cell.key, moment.step] for moment in asked]
 
 
@@ -200,13 +207,7 @@ def _along(
     Its end is none of them.
     """
     cell, trace = episode.cell, episode.trace
-    suite = plugins.make_suite(cell.suite)
-    task = suite.tasks()[cell.task_index]
-    place = (cell.suite, cell.task_index)
-    if place not in _open:
-        _open[place] = suite.open(task, looking.rules.rendering)
-    simulator = _open[place]
-    setting = Setting(looking.rules, suite.spec, looking.spec, task.start(cell.init_state))
+    simulator, setting = at_start(cell, looking.rules, looking.spec)
     for step in course(cell, setting, simulator, trace.actions):
         if simulator.digest() != trace.digests[step]:
             raise UserError(
@@ -217,6 +218,16 @@ def _along(
             yield step, simulator, setting
         if follows:
             follow(simulator)
+
+
+def at_start(cell: Cell, rules: Protocol, spec: PolicySpec) -> tuple[Simulator, Setting]:
+    """The simulator of a cell's task, opened once a process, and how the cell is run in it."""
+    suite = plugins.make_suite(cell.suite)
+    task = suite.tasks()[cell.task_index]
+    place = (cell.suite, cell.task_index)
+    if place not in _open:
+        _open[place] = suite.open(task, rules.rendering)
+    return _open[place], Setting(rules, suite.spec, spec, task.start(cell.init_state))
 
 
 def _in_turn(actions: NDArray[np.float64]) -> Callable[[int], NDArray[np.float64]]:
