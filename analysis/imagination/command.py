@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -150,34 +150,43 @@ def command(
     finest = max(offsets, key=lambda label: len(offsets[label]))  # others read a part of it
     write_futures(out / FUTURES, founds[finest].moments, offsets[finest])
     camera, last = str(rows["camera"].iloc[0]), int(rows["offset"].max())
-    told = headline(means, last, camera)
-    gaps = displacement.headline(means, last, camera)
-    follows = consistency.headline(means, last, camera)
+    results = {
+        "skill": headline(means, last, camera),
+        "displacement": displacement.headline(means, last, camera),
+        "consistency": consistency.headline(means, last, camera),
+    }
     if json:
-        results = {"skill": told, "displacement": gaps, "consistency": follows}
         print_json({"out": str(out), "manifest": manifest} | results)
         return
-    for row in told:
+    where = f"{camera}, {last} control steps ahead"
+    _tell(results, where, displacement.blind(means, last, camera), seeds)
+    print(f"all in {out}")
+
+
+def _tell(
+    results: Mapping[str, list[dict[str, str]]], where: str, blind: Sequence[str], seeds: int
+) -> None:
+    """Print tables and how to read them; ``blind``: where the tracker's pixels mean nothing."""
+    for row in results["skill"]:
         row.update({region: row.get(region, "-") for region in REGIONS})
-    print_table(told, ["policy", "truth", "prediction", *REGIONS])
-    print(f"skill: 1 the truth, 0 a copy of the present; {camera}, {last} control steps ahead")
-    if gaps:
+    print_table(results["skill"], ["policy", "truth", "prediction", *REGIONS])
+    print(f"skill: 1 the truth, 0 a copy of the present; {where}")
+    if gaps := results["displacement"]:
         print_table(gaps, ["policy", *displacement.HEADS])
         print(
             "object: pixels from where it truly is to where a tracker finds it; copy: it stays, "
             "tracker: in the true frame"
         )
-        for label in displacement.blind(means, last, camera):
-            print(f"{label}: the tracker's own error is too large here for these pixels to rank")
-    if seeds > 1 and not follows:
-        print(f"{seeds} draws a moment, and no two of them do anything that differs")
-    elif follows:
+    for label in blind:
+        print(f"{label}: the tracker's own error is too large here for these pixels to rank")
+    if follows := results["consistency"]:
         print_table(follows, ["policy", *consistency.HEADS])
         print(
             f"consistency of {seeds} draws a moment: 1 imagined frames differ as the executed do, "
             "0 unrelated; shuffled: the middle 95 % of random pairings"
         )
-    print(f"all in {out}")
+    elif seeds > 1:
+        print(f"{seeds} draws a moment, and no two of them do anything that differs")
 
 
 def _refuse(context: typer.Context, options: Mapping[str, str], why: str) -> None:

@@ -110,9 +110,8 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
 
 def headline(means: pd.DataFrame, offset: int, camera: str) -> list[dict[str, str]]:
     """Each policy's gaps in pixels at one offset of one camera, as text."""
-    chosen = means[(means["measure"] == MEASURE) & (means["offset"] == offset)]
     out: dict[str, dict[str, str]] = {}
-    for row in chosen[chosen["camera"] == camera].to_dict("records"):
+    for row in _of(means, offset, camera).to_dict("records"):
         ends = f" ({row['low']:.1f} to {row['high']:.1f})" if row["low"] == row["low"] else ""
         cells = out.setdefault(row["policy"], dict.fromkeys(HEADS, "-") | {"policy": row["policy"]})
         cells[row["prediction"]] = f"{row['mean']:.1f}{ends}"
@@ -121,7 +120,12 @@ def headline(means: pd.DataFrame, offset: int, camera: str) -> list[dict[str, st
 
 def blind(means: pd.DataFrame, offset: int, camera: str) -> list[str]:
     """Policies at whose moments the tracker errs by half of what the object moves, or more."""
-    chosen = means[(means["measure"] == MEASURE) & (means["offset"] == offset)]
-    by: Any = chosen[chosen["camera"] == camera].set_index(["policy", "prediction"])["mean"]
+    chosen = _of(means, offset, camera)
+    by: Any = chosen.set_index(["policy", "prediction"])["mean"]
     labels = chosen["policy"].unique()
     return [label for label in labels if by[label, TRACKER] >= by[label, COPY] / 2]
+
+
+def _of(means: pd.DataFrame, offset: int, camera: str) -> pd.DataFrame:
+    place = (means["offset"] == offset) & (means["camera"] == camera)
+    return means[(means["measure"] == MEASURE) & place]

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from analysis import drawing
 from analysis.drawing import INK, PENS
 from analysis.imagination.folder import ImaginedFolder, read_folder
+from analysis.report.beside import number_or_none, strangers
 from analysis.report.figures import Figure, embedded
-from analysis.report.study import strangers
 from wambench.errors import UserError
 from wambench.naming import file_name
 from wambench.passport import Passport
@@ -65,6 +63,7 @@ class Imagination:
         camera: what is scored.
         ahead: policy -> control steps to its farthest frame.
         moments, episodes: of all policies.
+        regions: name -> what it is.
         skills: policies as in the run, truth by truth.
         notices: why it may not be about the policies of the run.
     """
@@ -76,6 +75,7 @@ class Imagination:
     ahead: Mapping[str, int]
     moments: int
     episodes: int
+    regions: Mapping[str, str]
     skills: Sequence[Skill]
     notices: Sequence[str]
 
@@ -105,6 +105,7 @@ def read(folder: Path, labels: Mapping[str, str], passport: Passport | None) -> 
         ahead={label: told["offsets"][-1] for label, told in policies.items()},
         moments=sum(told["moments"] for told in policies.values()),
         episodes=sum(told["episodes"] for told in policies.values()),
+        regions=REGIONS,
         skills=list(_skills(found, camera, list(labels))),
         notices=strangers(policies, labels, passport),
     )
@@ -186,11 +187,7 @@ def _skills(found: ImaginedFolder, camera: str, labels: Sequence[str]) -> Iterat
                     truth=truth,
                     region=str(row["region"]),
                     mean=float(row["mean"]),
-                    low=_or_none(row["low"]),
-                    high=_or_none(row["high"]),
+                    low=number_or_none(row["low"]),
+                    high=number_or_none(row["high"]),
                     episodes=int(row["episodes"]),
                 )
-
-
-def _or_none(value: float) -> float | None:
-    return None if pd.isna(value) else float(value)

@@ -152,7 +152,6 @@ def _imagined(found: Imagination | None) -> Mapping[str, Any]:
         "skills": skills,
         "skill": Markup(imagined.draw(found.skills)),
         "truths": imagined.TRUTHS,
-        "imagined_regions": imagined.REGIONS,
     }
 
 

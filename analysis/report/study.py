@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.attention.compare import arm_name
 from analysis.attention.folder import read_folder
 from analysis.attention.study import BOTH
+from analysis.report.beside import number_or_none, strangers
 from analysis.report.figures import Figure, embedded
 from wambench.errors import UserError
 from wambench.naming import file_name
@@ -178,36 +179,7 @@ def _scored(arm: str, row: Mapping[Any, Any]) -> Scored:
         measure=row["measure"],
         region=row["region"],
         mean=float(row["mean"]),
-        low=_or_none(row["low"]),
-        high=_or_none(row["high"]),
+        low=number_or_none(row["low"]),
+        high=number_or_none(row["high"]),
         episodes=int(row["episodes"]),
     )
-
-
-def _or_none(value: float) -> float | None:
-    return None if pd.isna(value) else float(value)
-
-
-def strangers(
-    policies: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str], passport: Passport | None
-) -> list[str]:
-    """Where the policies of a study are not those of the run, a line each.
-
-    Args:
-        policies: of the study, with their fingerprints.
-        labels: what a study may call a policy -> its label in the run.
-        passport: of the run.
-    """
-    unknown = [label for label in policies if label not in labels]
-    others = []
-    for label in policies:
-        ours = passport.fingerprint.get(f"policy:{labels.get(label)}", {}) if passport else {}
-        theirs = policies[label].get("fingerprint", {})
-        if any(ours.get(name, value) != value for name, value in theirs.items()):
-            others.append(label)
-    out = []
-    if unknown:
-        out.append(f"Not policies of this run: {', '.join(unknown)}.")
-    if others:
-        out.append(f"Other weights or other code than in this run: {', '.join(others)}.")
-    return out

@@ -164,69 +164,57 @@ def _presets(version: int) -> Mapping[str, NanoConfig]:
     shared = {
         "codec": square * (1 + 2 * LATENT_CHANNELS), "words": WORDS * 64, "proprio_encoder": 576
     }  # fmt: skip
-    imagewam = {"editor": 839_744, "expert": 361_664, **shared}
-    fastwam = {"video": 819_472, "action": 377_927, **shared}
     eyes = (square + squares) * 96  # of a VLA: pixels and places to tokens
+    imagewam: dict[str, Any] = {
+        "kind": "imagewam",
+        "architecture": _imagewam(patch),
+        "parameters": {"editor": 839_744, "expert": 361_664, **shared},
+        "future": 1,
+        "version": version,
+    }
+    fastwam: dict[str, Any] = {
+        "kind": "fastwam",
+        "architecture": _fastwam(patch),
+        "parameters": {"video": 819_472, "action": 377_927, **shared},
+        "future": 2,
+        "version": version,
+    }
     return {
         preset.name: preset
         for preset in (
             NanoConfig(
                 name="nano-imagewam",
                 about="an image editor's cache is read by an action expert",
-                kind="imagewam",
-                version=version,
-                architecture=_imagewam(patch),
-                parameters=imagewam,
-                future=1,
+                **imagewam,
             ),
             NanoConfig(
                 name="nano-imagewam-noise-idm",
                 about="an image editor's cache of a goal of pure noise is read too",
-                kind="imagewam",
-                version=version,
-                architecture=_imagewam(patch),
-                parameters=imagewam,
-                future=1,
+                **imagewam,
                 reads="noise",
             ),
             NanoConfig(
                 name="nano-imagewam-cache-idm",
                 about="an image editor's cache of a half-denoised goal is read too",
-                kind="imagewam",
-                version=version,
-                architecture=_imagewam(patch),
-                parameters=imagewam,
-                future=1,
+                **imagewam,
                 reads="half_denoised",
             ),
             NanoConfig(
                 name="nano-fastwam",
                 about="a video model that imagines nothing",
-                kind="fastwam",
-                version=version,
-                architecture=_fastwam(patch),
-                parameters=fastwam,
-                future=2,
+                **fastwam,
                 mode="plain",
             ),
             NanoConfig(
                 name="nano-fastwam-joint",
                 about="video and action are denoised together",
-                kind="fastwam",
-                version=version,
-                architecture=_fastwam(patch),
-                parameters=fastwam,
-                future=2,
+                **fastwam,
                 mode="joint",
             ),
             NanoConfig(
                 name="nano-fastwam-idm",
                 about="the video is denoised first, then the action is read off it",
-                kind="fastwam",
-                version=version,
-                architecture=_fastwam(patch),
-                parameters=fastwam,
-                future=2,
+                **fastwam,
                 mode="idm",
             ),
             NanoConfig(

@@ -10,7 +10,7 @@ from wambench.contract import Frozen
 
 
 class Recipe(Frozen):
-    """Optimiser, schedule, augmentation; the defaults are those of the shipped weights."""
+    """Optimiser, schedule, augmentation; the defaults are version 2's, from random weights."""
 
     preset: str
     start: str = Field(default="", description="hash of the weights it begins with; none: random")
