@@ -197,6 +197,24 @@ def test_frames_are_the_protocols_and_replays_ask_the_expert_as_it_was(
     assert "the stored success is none" in cut
 
 
+def test_fewer_frames_are_some_of_the_same_ones(
+    run: Path, file: Path, wambench: CommandLine, tmp_path: Path
+) -> None:
+    sparse = tmp_path / "sparse"
+    what = ("demos", run, "--out", sparse, "--policy", "demonstrator", *LOOK, "--max-per-task", 1)
+    ended = wambench(*what, "--draw-every", 5, "--json")
+    found = json.loads(ended.out)
+    assert found["steps"] / 5 <= found["frames"] / 2 < found["steps"] / 5 + 1
+    with h5py.File(sparse / file.relative_to(file.parents[1])) as few, h5py.File(file) as all_of:
+        assert few.attrs["draw_every"] == 5 and all_of.attrs["draw_every"] == 1
+        one, other = few["data/demo_0"], all_of["data/demo_0"]
+        assert np.array_equal(one["expert_actions"], other["expert_actions"])
+        for name in ("obs/agentview_rgb", "obs/eye_in_hand_rgb"):
+            assert np.array_equal(one[name], other[name][::5])
+    again = wambench(*what)
+    check_refusal(again.code, again.out, again.err, ("--draw-every 5", "another --out"))
+
+
 def test_same_command_again_does_nothing(run: Path, out: Path, wambench: CommandLine) -> None:
     before = tree(out)
     again = wambench("demos", run, "--out", out, "--policy", "demonstrator", *LOOK, "--json")

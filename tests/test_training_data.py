@@ -404,6 +404,35 @@ def test_a_clip_is_evenly_spaced_up_to_the_horizon(episodes: Demonstrations) -> 
         chunks_of(episodes, horizon=6, future=4)
 
 
+def test_frames_of_every_second_step_make_every_second_sample(tmp_path: Path) -> None:
+    demos = [replace(DEMOS[0], steps=steps, seed=steps, changes={}) for steps in (10, 13)]
+    write_hdf5(tmp_path / "whole" / "a.hdf5", demos)
+    for demo in demos:
+        for camera, name in (("agentview", "agentview_rgb"), ("wrist", "eye_in_hand_rgb")):
+            demo.changes[f"obs/{name}"] = demo.frames(camera)[::2, ::-1]
+    sparse = write_hdf5(tmp_path / "sparse" / "a.hdf5", demos)
+    with pytest.raises(UserError, match="5 frames for 10 actions; write"):
+        opened(tmp_path / "sparse")
+    with h5py.File(sparse, "r+") as content:
+        content.attrs["draw_every"] = 2
+    whole, half = opened(tmp_path / "whole"), opened(tmp_path / "sparse")
+    assert half.data_hash != whole.data_hash
+    assert sum(len(v) for e in half.episodes for v in e.images.values()) == 2 * (5 + 7)
+    options = {"horizon": 8, "future": 2}
+    every, second = chunks_of(whole, **options), chunks_of(half, **options)
+    assert len(second) == 5 + 7
+    there, here = every.at([*range(0, 10, 2), *range(10, 23, 2)]), second.at(range(12))
+    assert same({**there, "future": 0}, {**here, "future": 0})
+    clear = ~here["future_is_pad"]
+    np.testing.assert_array_equal(there["future"][clear], here["future"][clear])
+    with pytest.raises(UserError, match=r"frames of every 2 steps, none 1 steps ahead; draw"):
+        chunks_of(half, horizon=2, future=2)
+    with h5py.File(sparse, "r+") as content:
+        content.attrs["draw_every"] = -2
+    with pytest.raises(UserError, match="demo_0: draw_every is -2; write the episode again"):
+        opened(tmp_path / "sparse")
+
+
 def same(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
     return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
 

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.training.data.episodes import Episode
+from wambench import UserError
 
 Batch = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Chunks:
-    """Every step of every episode as a sample.
+    """Every step of every episode that has a frame as a sample.
 
     Past the end of an episode a chunk goes on with no motion and the last gripper command, and
     frames repeat the last one; the masks say where (the reference's rule: its delta dimensions are
@@ -50,6 +51,12 @@ class Chunks:
             raise ValueError(f"{self.future} frames are not evenly spaced in {self.horizon} steps")
         if not self.episodes:
             raise ValueError("no episodes to sample from")
+        for episode in self.episodes:
+            if self.future and self.horizon // self.future % episode.every:
+                raise UserError(
+                    f"{episode.source}: has frames of every {episode.every} steps, none "
+                    f"{self.horizon // self.future} steps ahead; draw those of every 1, 2, 4 or 8"
+                )
 
     def __len__(self) -> int:
         """Number of samples."""
@@ -76,8 +83,9 @@ class Chunks:
         """
         numbers = np.asarray(samples, np.int64)
         which = np.searchsorted(self._ends, numbers, side="right")
-        steps = numbers - np.concatenate([[0], self._ends])[which]
         chosen = [self.episodes[index] for index in which]
+        shots = numbers - np.concatenate([[0], self._ends])[which]
+        steps = shots * np.array([episode.every for episode in chosen])
         lengths = np.array([len(episode) for episode in chosen])[:, None]
 
         action_steps = steps[:, None] + np.arange(self.horizon)
@@ -88,8 +96,7 @@ class Chunks:
 
         future_steps = steps[:, None] + self._ahead
         future_is_pad = future_steps >= lengths
-        frame_steps = np.minimum(np.column_stack([steps, future_steps]), lengths - 1)
-        frames = self._frames(chosen, frame_steps)
+        frames = self._frames(chosen, np.column_stack([steps, future_steps]))
         return {
             "images": frames[:, 0],
             "state": np.stack([e.state[s] for e, s in zip(chosen, steps, strict=True)]),
@@ -103,17 +110,18 @@ class Chunks:
         }
 
     def _frames(self, chosen: Sequence[Episode], steps: NDArray[np.int64]) -> np.ndarray:
-        """Uint8 [B, n, cameras, h, w, 3] of episodes at steps [B, n]."""
+        """Uint8 [B, n, cameras, h, w, 3] of episodes at steps [B, n]; past the last frame, that."""
         shape = chosen[0].images[self.cameras[0]].shape[1:]
         out = np.empty((*steps.shape, len(self.cameras), *shape), np.uint8)
         for row, episode in enumerate(chosen):
+            shots = np.minimum(steps[row] // episode.every, episode.shots - 1)
             for column, camera in enumerate(self.cameras):
-                out[row, :, column] = episode.images[camera][steps[row]]
+                out[row, :, column] = episode.images[camera][shots]
         return out
 
     @functools.cached_property
     def _ends(self) -> NDArray[np.int64]:
-        return np.cumsum([len(episode) for episode in self.episodes], dtype=np.int64)
+        return np.cumsum([episode.shots for episode in self.episodes], dtype=np.int64)
 
     @functools.cached_property
     def _numbers(self) -> dict[str, int]:

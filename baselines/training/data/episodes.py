@@ -32,6 +32,7 @@ class Record:
         actions: float32 [T, 7], what was executed.
         labels: float32 [T, 7], what is to be imitated: the same, unless the demonstrator was
             disturbed on purpose.
+        every: control steps from a frame to the next; frame i is of step i * every.
     """
 
     source: str
@@ -43,6 +44,7 @@ class Record:
     state: Numbers
     actions: Numbers
     labels: Numbers
+    every: int = 1
 
     def __post_init__(self) -> None:
         steps = len(self.actions)
@@ -50,6 +52,8 @@ class Record:
             raise UserError(f"{self.source}: has no steps; remove the episode")
         if not self.instruction.strip():
             raise UserError(f"{self.source}: its instruction is empty; write one or leave it out")
+        if self.every < 1:
+            raise UserError(f"{self.source}: draw_every is {self.every}; write the episode again")
         for name, values, dims in (
             ("state", self.state, STATE_DIM),
             ("actions", self.actions, ACTION_DIM),
@@ -69,14 +73,19 @@ class Record:
     def __len__(self) -> int:
         return len(self.actions)
 
+    @property
+    def shots(self) -> int:
+        """Number of frames of a camera."""
+        return -(-len(self) // self.every)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Episode(Record):
     """A demonstration with its frames.
 
     Attributes:
-        images: camera -> uint8 [T, h, w, 3] in orientation ``rotated_180``, read-only; slices of
-            one array per camera that all episodes share.
+        images: camera -> uint8 [shots, h, w, 3] in orientation ``rotated_180``, read-only; slices
+            of one array per camera that all episodes share.
     """
 
     images: Mapping[str, Frames]

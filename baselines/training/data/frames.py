@@ -24,7 +24,7 @@ class Reader(Protocol):
         """All episodes, without frames."""
 
     def frames(self, camera: str) -> Iterator[tuple[Record, Frames]]:
-        """Each record with its frames [T, H, W, 3], already turned to ``rotated_180``."""
+        """Each record with its frames [shots, H, W, 3], already turned to ``rotated_180``."""
 
 
 def rotated(frames: Frames, orientation: Orientation) -> Frames:
@@ -82,9 +82,9 @@ def with_frames(
         UserError: frames that are missing, not uint8 RGB, or of different sizes.
     """
     records = [record for reader in readers for record in reader.records]
-    ends = np.cumsum([len(record) for record in records])
+    ends = np.cumsum([record.shots for record in records])
     spans = {
-        record: slice(end - len(record), end) for record, end in zip(records, ends, strict=True)
+        record: slice(end - record.shots, end) for record, end in zip(records, ends, strict=True)
     }
     images: dict[Record, dict[str, Frames]] = {record: {} for record in records}
     store_size = size
@@ -117,8 +117,9 @@ def _check(record: Record, camera: str, frames: Frames) -> None:
     if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3:
         found = f"{frames.dtype} {list(frames.shape)}"
         raise UserError(f"{what} {found} instead of uint8 [T, h, w, 3]; write it again as RGB")
-    if len(frames) != len(record):
+    if len(frames) != record.shots:
         found = f"{len(frames)} frames for {len(record)} actions"
+        found += f", one for every {record.every}" if record.every > 1 else ""
         raise UserError(f"{what} {found}; write the episode again or remove it")
 
 

@@ -139,6 +139,7 @@ def _record(place: _Place, demo: h5py.Group, attributes: Mapping[str, Any]) -> R
         state=np.concatenate(state, axis=1)[place.seen],
         actions=actions[place.done],
         labels=labels[place.done],
+        every=_integer(own, "draw_every", source) or 1,
     )
 
 

@@ -33,6 +33,9 @@ def command(
         int, typer.Option(min=16, max=1024, help="Side of what is drawn and then made smaller.")
     ] = 128,
     rendering: Annotated[str, typer.Option(help="exact, lean or coarse.")] = "coarse",
+    draw_every: Annotated[
+        int, typer.Option(min=1, help="Control steps from a frame to the next; 1: LIBERO's layout.")
+    ] = 1,
     policy: Annotated[
         str | None, typer.Option(help="Whose episodes, if the run has several policies.")
     ] = None,
@@ -57,7 +60,10 @@ def command(
     if (run is None) == (erred is None):
         raise UserError("name one run, as RUN for its successes or as --from RUN for its failures")
     look = Look(
-        rendering=rendering, render_size=(render_size, render_size), image_size=(size, size)
+        rendering=rendering,
+        render_size=(render_size, render_size),
+        image_size=(size, size),
+        draw_every=draw_every,
     )
     source = run or erred
     assert source is not None
@@ -118,11 +124,10 @@ def _convert(jobs: list[Job], workers: int, quiet: bool) -> dict[str, Any]:
             raise UserError(
                 f"Ray failed: {error}; complete files stay, the same command goes on from there"
             ) from None
-    frames = 2 * done.spent.steps
+    frames = done.spent.frames
     return {
         "written": done.files,
         "lost": list(done.lost),
-        "frames": frames,
         "frames_per_second": round(frames / done.wall_seconds, 1),
         "draw_seconds_per_1000_frames": round(1000 * done.spent.draw_seconds / max(frames, 1), 2),
         **{name: round(seconds, 1) for name, seconds in asdict(done.spent).items()},

@@ -6,6 +6,7 @@ shapes and units of LIBERO's ``scripts/create_dataset.py``. What differs:
 * ``obs[t]`` is what a policy sees *before* action t; LIBERO's own files have it after the step.
 * ``expert_actions`` is new: the action to imitate. ``actions`` was executed, noise included.
 * ``init_state`` is the number of the benchmark's initial state; LIBERO's is a state vector.
+* Where the file's ``draw_every`` is n > 1, pictures in ``obs`` are of the steps 0, n, 2 n, … only.
 * There is no ``model_file``: it names paths of the machine that wrote it.
 * The instruction is worded as the benchmark words it at evaluation.
 """
@@ -73,7 +74,7 @@ class DemoFile:
         for name, values in arrays.items():
             self._hash.update(f"{group.name}/{name} {values.dtype} {values.shape}".encode())
             self._hash.update(np.ascontiguousarray(values).tobytes())
-            chunks = (min(length, FRAMES_PER_CHUNK), *values.shape[1:])
+            chunks = (min(len(values), FRAMES_PER_CHUNK), *values.shape[1:])
             packing = (
                 {"chunks": chunks, "compression": "gzip", "compression_opts": GZIP_LEVEL}
                 if values.ndim == 4
@@ -97,7 +98,7 @@ class DemoFile:
 
 
 def layout(demo: Demonstration) -> dict[str, NDArray]:
-    """Name of a data set -> values [T, …], as LIBERO's loaders look for them."""
+    """Name of a data set -> values [T, …], pictures [n, …], as LIBERO's loaders look for them."""
     see, length = demo.proprio, len(demo.episode.actions)
     last = np.zeros(length, np.uint8)
     last[-1] = 1

@@ -8,7 +8,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from tasks.libero.demos.files import stored_attributes, stored_cells
 from tasks.libero.demos.recording import Episode
@@ -29,11 +29,12 @@ TRAIN_INIT_STATES = range(30)  # the benchmark's others, 30 to 49, are kept for 
 
 
 class Look(Frozen):
-    """How frames are drawn; sizes are (height, width) in pixels."""
+    """Which frames are drawn and how; sizes are (height, width) in pixels."""
 
     rendering: str
     render_size: tuple[int, int]
     image_size: tuple[int, int]
+    draw_every: int = Field(default=1, ge=1, description="control steps from a frame to the next")
 
     def check(self) -> None:
         """Raise UserError for what no simulator draws."""
@@ -64,6 +65,7 @@ class Job:
     path: Path
     attributes: Mapping[str, Any]
     takeover: bool = False
+    draw_every: int = 1
 
     @property
     def steps(self) -> int:
@@ -116,7 +118,8 @@ def plan(
 
 def _rules(run: Path, passport: Passport, look: Look) -> Protocol:
     try:
-        return Protocol.model_validate({**passport.protocol, **look.model_dump()})
+        drawn = look.model_dump(exclude={"draw_every"})
+        return Protocol.model_validate({**passport.protocol, **drawn})
     except ValidationError:
         raise UserError(
             f"{str(run)!r}: another version of wambench wrote this run's protocol; sweep again"
@@ -202,7 +205,7 @@ def _job(
     source = digest_of(
         {
             "layout": LAYOUT_VERSION,
-            "look": look.model_dump(mode="json"),
+            "look": look.model_dump(mode="json", exclude_defaults=True),
             "orientation": rules.orientation,
             "instruction": known.instruction,
             "experts": experts,
@@ -223,7 +226,7 @@ def _job(
         "source_hash": source,
         **origin,
     }
-    return Job(name, known, episodes, rules, path, attributes, takeover)
+    return Job(name, known, episodes, rules, path, attributes, takeover, look.draw_every)
 
 
 def _check_out(out: Path, look: Look, jobs: Sequence[Job]) -> None:
@@ -237,7 +240,8 @@ def _check_out(out: Path, look: Look, jobs: Sequence[Job]) -> None:
         if there != look:
             raise UserError(
                 f"--out {str(out)!r} holds frames of --rendering {there.rendering} --render-size "
-                f"{there.render_size[0]} --size {there.image_size[0]}; choose another --out"
+                f"{there.render_size[0]} --size {there.image_size[0]} --draw-every "
+                f"{there.draw_every}; choose another --out"
             )
     for job in jobs:
         # A file may grow when its run did, but is never replaced by one that holds less.
@@ -249,6 +253,6 @@ def _check_out(out: Path, look: Look, jobs: Sequence[Job]) -> None:
 
 def _look_of(attributes: Mapping[str, Any]) -> Look | None:
     try:
-        return Look.model_validate({name: attributes[name] for name in Look.model_fields})
-    except (KeyError, ValidationError):
+        return Look.model_validate({n: attributes[n] for n in Look.model_fields if n in attributes})
+    except ValidationError:
         return None

@@ -48,7 +48,8 @@ class Demonstration:
     """The same with all it holds; row t of every array is of the moment before action t.
 
     ``states``: float64 [T, 1 + nq + nv]. ``proprio``: name -> float64 [T, dim]. ``frames``:
-    camera -> uint8 [T, H, W, 3], row 0 at the bottom ("opengl").
+    camera -> uint8 [n, H, W, 3], row 0 at the bottom ("opengl"), n = ceil(T / draw_every): of the
+    moments before actions 0, draw_every, 2 draw_every, …
     """
 
     episode: Episode
@@ -61,15 +62,15 @@ class Demonstration:
 
 
 class Tape:
-    """Notes a simulator's present moment, again and again.
+    """Notes a simulator's present moment, again and again, and draws every so many.
 
     Attributes:
         labels: what the expert said at each moment, [7].
     """
 
-    def __init__(self, simulator: LiberoSimulator, rules: Protocol) -> None:
+    def __init__(self, simulator: LiberoSimulator, rules: Protocol, draw_every: int) -> None:
         self.labels: list[NDArray[np.float64]] = []
-        self._simulator, self._rules = simulator, rules
+        self._simulator, self._rules, self._every = simulator, rules, draw_every
         self._states: list[NDArray[np.float64]] = []
         self._proprio: dict[str, list[NDArray[np.float64]]] = {name: [] for name in PROPRIO}
         self._frames: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in CAMERAS}
@@ -77,18 +78,22 @@ class Tape:
 
     def note(self) -> NDArray[np.float64]:
         """Note all of this moment; returns the expert's action."""
-        simulator, rules = self._simulator, self._rules
+        simulator = self._simulator
+        if len(self._states) % self._every == 0:
+            self._draw()
         self._states.append(simulator.state())
         for name, values in simulator.proprio(PROPRIO).items():
             self._proprio[name].append(values)
-        since = process_time()
+        self.labels.append(simulator.privileged(["expert_action"])["expert_action"])
+        return self.labels[-1]
+
+    def _draw(self) -> None:
+        simulator, rules, since = self._simulator, self._rules, process_time()
         drawn = simulator.draw(simulator.snapshot(), CAMERAS, rules.render_size)
         for name, frame in drawn.items():
             # Fitted first, as a policy gets it: the filter might not round a mirror image alike.
             self._frames[name].append(as_stored(fit_image(frame, rules), rules))
         self._drawing += process_time() - since
-        self.labels.append(simulator.privileged(["expert_action"])["expert_action"])
-        return self.labels[-1]
 
     def demonstration(self, episode: Episode) -> Demonstration:
         """All that was noted, as of an episode of so many steps."""
@@ -114,14 +119,18 @@ def started(
 
 
 def record(
-    episode: Episode, simulator: LiberoSimulator, rules: Protocol, settle: NDArray[np.float64]
+    episode: Episode,
+    simulator: LiberoSimulator,
+    rules: Protocol,
+    settle: NDArray[np.float64],
+    draw_every: int = 1,
 ) -> Demonstration:
     """Replay ``episode`` in its task, drawing under ``rules`` as an evaluation would.
 
     Raises:
         InfrastructureFailure: a state differs from the stored one, or the goal is not reached.
     """
-    cell, tape = episode.cell, Tape(simulator, rules)
+    cell, tape = episode.cell, Tape(simulator, rules, draw_every)
     started(cell, simulator, rules, settle)
     for step, action in enumerate(episode.actions):
         check_state(simulator, episode, step)

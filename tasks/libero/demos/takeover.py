@@ -59,6 +59,7 @@ def record_takeover(
     simulator: LiberoSimulator,
     rules: Protocol,
     settle: NDArray[np.float64],
+    draw_every: int = 1,
 ) -> Demonstration | None:
     """Replay ``step`` steps of ``episode``, then let the expert act and record that.
 
@@ -72,7 +73,7 @@ def record_takeover(
         check_state(simulator, episode, number)
         simulator.step(action)
     check_state(simulator, episode, step)
-    tape = Tape(simulator, rules)
+    tape = Tape(simulator, rules, draw_every)
     for _ in range(PATIENCE_STEPS):
         simulator.step(tape.note())
         if simulator.success():

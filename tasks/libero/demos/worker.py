@@ -26,6 +26,7 @@ class Spent:
 
     demos: int = 0
     steps: int = 0
+    frames: int = 0
     draw_seconds: float = 0.0
     other_seconds: float = 0.0
 
@@ -33,6 +34,7 @@ class Spent:
         return Spent(
             self.demos + other.demos,
             self.steps + other.steps,
+            self.frames + other.frames,
             self.draw_seconds + other.draw_seconds,
             self.other_seconds + other.other_seconds,
         )
@@ -64,18 +66,20 @@ class DemoWorker:
         with self._whole_or_nothing():
             for step, demo in self._demonstrations(self._job.episodes[number]):
                 self._file.add(demo, takeover=step)
-                spent += Spent(1, len(demo.states), demo.draw_seconds, demo.other_seconds)
+                frames = sum(len(drawn) for drawn in demo.frames.values())
+                spent += Spent(1, len(demo.states), frames, demo.draw_seconds, demo.other_seconds)
         return spent
 
     def _demonstrations(self, episode: Episode) -> Iterator[tuple[int | None, Demonstration]]:
         """Each with the step at which the expert took over."""
         simulator, rules, settle = self._simulator, self._job.rules, self._settle
+        every = self._job.draw_every
         if not self._job.takeover:
-            yield None, record(episode, simulator, rules, settle)
+            yield None, record(episode, simulator, rules, settle, every)
             return
         assert episode.snapshots is not None
         for step in moments([simulator.facts(snapshot) for snapshot in episode.snapshots]):
-            if demo := record_takeover(episode, step, simulator, rules, settle):
+            if demo := record_takeover(episode, step, simulator, rules, settle, every):
                 yield step, demo
 
     def finish(self) -> None:
