@@ -12,6 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from analysis.failures import DEFINITIONS
+from analysis.imagination import consistency, displacement
 from analysis.imagination.summary import summary
 from analysis.imagination.writing import ROWS, SUMMARY, write
 from tests.test_report import cells_of, good_passport, record_of
@@ -131,6 +132,39 @@ ERRORS = {"imagined": 2.0, "copy": 4.0, "other": 5.0, "untrained": 16.0}
 """Mean error of what is imagined and of its controls, on average over episodes."""
 
 
+def _followed(policies: Sequence[str]) -> pd.DataFrame:
+    """Two draws a moment: the first policy's frames differ as the executed do, others' do not."""
+    alike = np.array([[0.5, -0.5], [-0.5, 0.5]])
+    rows = [
+        {
+            "policy": name, "suite": "toy", "task_index": 0, "init_state": episode, "seed": 0,
+            "outcome": "success", "step": 0, "camera": "agentview", "offset": offset,
+            "pairing": alike * (name == policies[0]), "covered": 1.0, "varied": 2.0,
+        }
+        for name in policies
+        for episode in range(8)
+        for offset in (8, 16)
+    ]  # fmt: skip
+    return consistency.summary(pd.DataFrame(rows))
+
+
+def _moved(policies: Sequence[str]) -> pd.DataFrame:
+    """The tracker errs by one pixel of ten at the first policy's moments, by nine at others'."""
+    rows = [
+        {
+            "policy": name, "suite": "toy", "task_index": 0, "init_state": episode, "seed": 0,
+            "outcome": "success", "step": 0, "prediction": prediction, "camera": "agentview",
+            "offset": 16, "gap": gap,
+        }
+        for name in policies
+        for episode in range(8)
+        for prediction, gap in {
+            "copy": 10.0, "tracker": 1.0 if name == policies[0] else 9.0, "imagined": 4.5
+        }.items()
+    ]  # fmt: skip
+    return displacement.summary(pd.DataFrame(rows))
+
+
 def make_imagined(
     folder: Path, episodes: int = 8, policies: Sequence[str] = ("learned", "second")
 ) -> Path:
@@ -160,7 +194,8 @@ def make_imagined(
     manifest = {"command": "wambench imagine run --out imagined", "run": "run",
                 "protocol": "toy-1", "stride": 8, "policies": told}  # fmt: skip
     table = pd.DataFrame(rows)
-    write(folder, {ROWS: table, SUMMARY: summary(table)}, manifest)
+    means = [summary(table), _followed(policies), _moved(policies)]
+    write(folder, {ROWS: table, SUMMARY: pd.concat(means, ignore_index=True)}, manifest)
     for name in policies:
         pixels = random.integers(0, 255, (300, 1500, 3), np.uint8)
         Image.fromarray(pixels).save(folder / f"{name}.png")

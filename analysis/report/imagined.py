@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from analysis import drawing
 from analysis.drawing import INK, PENS
+from analysis.imagination import consistency, displacement
 from analysis.imagination.folder import ImaginedFolder, read_folder
 from analysis.report.beside import number_or_none, strangers
 from analysis.report.figures import Figure, embedded
@@ -65,6 +66,9 @@ class Imagination:
         moments, episodes: of all policies.
         regions: name -> what it is.
         skills: policies as in the run, truth by truth.
+        follows: consistency, its null and the response of each policy, as text; none of one draw.
+        gaps: pixels from where the object truly goes, as text; empty where nothing moved.
+        blind: policies at whose moments the tracker errs too much for those pixels to rank.
         notices: why it may not be about the policies of the run.
     """
 
@@ -77,6 +81,9 @@ class Imagination:
     episodes: int
     regions: Mapping[str, str]
     skills: Sequence[Skill]
+    follows: Sequence[Mapping[str, str]]
+    gaps: Sequence[Mapping[str, str]]
+    blind: Sequence[str]
     notices: Sequence[str]
 
 
@@ -97,16 +104,21 @@ def read(folder: Path, labels: Mapping[str, str], passport: Passport | None) -> 
         raise UserError(f"--imagined {error}") from None
     policies = found.manifest["policies"]
     camera = str(found.means["camera"].iloc[0])
+    ahead = {label: policies[label]["offsets"][-1] for label in _in_order(policies, labels)}
+    own = [(found.means[found.means["policy"] == label], last) for label, last in ahead.items()]
     return Imagination(
         folder=str(folder),
         command=found.manifest["command"],
         run=found.manifest["run"],
         camera=camera,
-        ahead={label: told["offsets"][-1] for label, told in policies.items()},
+        ahead=ahead,
         moments=sum(told["moments"] for told in policies.values()),
         episodes=sum(told["episodes"] for told in policies.values()),
         regions=REGIONS,
-        skills=list(_skills(found, camera, list(labels))),
+        skills=list(_skills(found, camera, ahead)),
+        follows=[row for part in own for row in consistency.headline(*part, camera)],
+        gaps=[row for part in own for row in displacement.headline(*part, camera)],
+        blind=[label for part in own for label in displacement.blind(*part, camera)],
         notices=strangers(policies, labels, passport),
     )
 
@@ -167,13 +179,17 @@ def _dot(axes: Any, one: Skill, place: int) -> None:
     axes.plot(one.mean, height, pen.marker, color=pen.colour, markersize=4)
 
 
-def _skills(found: ImaginedFolder, camera: str, labels: Sequence[str]) -> Iterator[Skill]:
+def _in_order(policies: Iterable[str], labels: Iterable[str]) -> list[str]:
+    """Policies of a study in the run's order, its strangers last."""
+    order = {label: number for number, label in enumerate(labels)}
+    return sorted(policies, key=lambda label: order.get(label, len(order)))
+
+
+def _skills(found: ImaginedFolder, camera: str, ahead: Mapping[str, int]) -> Iterator[Skill]:
     means = found.means
     chosen = means[(means["measure"] == "skill") & (means["camera"] == camera)]
-    ahead = {label: told["offsets"][-1] for label, told in found.manifest["policies"].items()}
-    order = {label: number for number, label in enumerate(labels)}
     for truth in TRUTHS:
-        for policy in sorted(ahead, key=lambda label: order.get(label, len(order))):
+        for policy in ahead:
             part = chosen[
                 (chosen["truth"] == truth)
                 & (chosen["policy"] == policy)

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from analysis.imagination import consistency, displacement
 from analysis.report import caveats, curves, imagined, kept, learning, pareto, ranking
 from analysis.report.conditions import equality
 from analysis.report.figures import Figure
@@ -152,6 +153,8 @@ def _imagined(found: Imagination | None) -> Mapping[str, Any]:
         "skills": skills,
         "skill": Markup(imagined.draw(found.skills)),
         "truths": imagined.TRUTHS,
+        "follow_heads": consistency.HEADS,
+        "gap_heads": displacement.HEADS,
     }
 
 
