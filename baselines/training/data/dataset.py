@@ -75,8 +75,8 @@ def open_demos(
     """Read demonstrations into memory.
 
     Args:
-        path: one or several: an HDF5 file, a folder with HDF5 files at any depth, a LeRobot data
-            set, or a folder of LeRobot data sets.
+        path: one or several: an HDF5 file (LIBERO's layout, or of ``wambench pack``), a folder with
+            such files at any depth, a LeRobot data set, or a folder of LeRobot data sets.
         size: (height, width) of the frames, resized as evaluation does; None: as they are.
         cameras: to read.
         camera_keys: camera -> its name in the files, where it is not a usual one.
@@ -137,8 +137,12 @@ def _readers(
     files = [root] if root.is_file() else sorted(root.rglob("[!.]*.hdf5"))
     if files:
         from baselines.training.data.hdf5 import Hdf5Reader
+        from baselines.training.data.packed import PackedReader, is_packed
 
-        return [Hdf5Reader(files, cameras, keys)]
+        packed = [file for file in files if is_packed(file)]
+        others = [file for file in files if file not in packed]
+        read: list[Reader] = [PackedReader(packed, cameras)] if packed else []
+        return [*read, Hdf5Reader(others, cameras, keys)] if others else read
     if not any(root.iterdir()):
         raise UserError(f"{str(root)!r} is empty; write demonstrations with 'wambench demos'")
     raise UserError(
