@@ -86,7 +86,7 @@ class PackedReader:
         for file, records in self._episodes.items():
             with h5py.File(file) as content:
                 film = content[f"films/{camera}"][()].tobytes()
-            shown = _shown(film, file)
+            shown = _planes(film, file)
             for record in records:
                 found = list(islice(shown, record.shots))
                 if len(found) < record.shots:
@@ -94,12 +94,15 @@ class PackedReader:
                         f"{record.source}: its film of {camera!r} ends {record.shots - len(found)} "
                         "frames early; copy the file again"
                     )
-                yield record, np.stack(found)
+                yield record, in_colours(np.stack(found))
 
 
 def is_packed(file: Path) -> bool:
-    """Whether a file is one of these."""
-    return h5py.is_hdf5(file) and _version(file) is not None
+    """Whether a file is one of these; not if it cannot be read at all."""
+    try:
+        return _version(file) is not None
+    except OSError:
+        return False
 
 
 def _version(file: Path) -> Any:
@@ -142,11 +145,12 @@ def film(shots: Sequence[Frames], quality: int) -> bytes:
     return written.getvalue()
 
 
-def _shown(film: bytes, file: Path) -> Iterator[Frames]:
+def _planes(film: bytes, file: Path) -> Iterator[NDArray[np.uint8]]:
+    """Each frame's planes [3, H, W]."""
     try:
         with av.open(io.BytesIO(film), mode="r") as container:
             for frame in container.decode(video=0):
-                yield in_colours(np.asarray(frame.to_ndarray(format=PLANES), np.uint8))
+                yield np.asarray(frame.to_ndarray(format=PLANES), np.uint8)
     except (av.FFmpegError, IndexError) as error:
         raise UserError(
             f"{str(file)!r}: a film cannot be read ({one_line(error)[:160]}); copy it again"
@@ -156,7 +160,8 @@ def _shown(film: bytes, file: Path) -> Iterator[Frames]:
 # ITU-R BT.601 at full range, as in JPEG (JFIF 1.02): luma, and two differences around 128.
 LUMA = np.array([0.299, 0.587, 0.114])
 BLUE, RED = 1.772, 1.402  # by which the differences are divided
-FIXED = 1 << 16
+SHIFT = 16  # bits behind the point
+FIXED = 1 << SHIFT
 
 
 def in_planes(frame: Frames) -> NDArray[np.uint8]:
@@ -167,12 +172,12 @@ def in_planes(frame: Frames) -> NDArray[np.uint8]:
 
 
 def in_colours(planes: NDArray[np.uint8]) -> Frames:
-    """Planes [3, H, W] to colours [H, W, 3], in integers."""
-    luma, blue, red = planes.astype(np.int64) - np.array([0, 128, 128])[:, None, None]
+    """Planes [..., 3, H, W] to colours [..., H, W, 3], in integers."""
+    luma, blue, red = np.moveaxis(planes.astype(np.int32), -3, 0)
 
-    def plus(of_blue: float, of_red: float) -> NDArray[np.int64]:
-        added = round(FIXED * of_blue) * blue + round(FIXED * of_red) * red
-        return luma + (added + FIXED // 2) // FIXED
+    def plus(of_blue: float, of_red: float) -> NDArray[np.int32]:
+        added = round(FIXED * of_blue) * (blue - 128) + round(FIXED * of_red) * (red - 128)
+        return luma + ((added + FIXED // 2) >> SHIFT)
 
     green = plus(-BLUE * LUMA[2] / LUMA[1], -RED * LUMA[0] / LUMA[1])
     colours = np.stack([plus(0, RED), green, plus(BLUE, 0)], axis=-1)
