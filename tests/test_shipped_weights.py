@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
-from baselines.nano.config import NANO, PATCHES, SHIPPED, VERSION
+from baselines.nano.config import NANO, PATCHES, SHIPPED, SIDE, VERSION
 from baselines.nano.facts import training_facts
 from baselines.nano.policy import WEIGHTS
+from baselines.training.data.dataset import open_demos
 from tests.releases import observation
 from wambench import UserError, plugins
 
@@ -29,7 +31,8 @@ def test_a_shipped_file_is_small_and_says_how_it_was_made(version: int, name: st
         metadata = file.metadata()
     facts = json.loads(metadata["facts"])
     assert facts["command"].startswith(f"wambench train {name} --data DATA --out OUT")
-    own = json.loads(metadata["recipe"])["steps"]
+    until = re.search(r" --until (\d+)$", facts["command"])
+    own = int(until[1]) if until else json.loads(metadata["recipe"])["steps"]
     assert facts["step"] == own + sum(one["step"] for one in facts.get("earlier", ())[-1:])
     for text in metadata.values():
         assert "/tmp" not in text and "/home" not in text and "/root" not in text
@@ -42,6 +45,16 @@ def test_all_were_trained_alike(version: int) -> None:
     facts = [training_facts(folder / f"{name}.safetensors") for name in FOUND[version]]
     for same in ("steps", "step", "batch_size", "samples", "seed", "episodes", "data_hash"):
         assert len({one[same] for one in facts}) == 1, same
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("full_size_only")
+def test_the_data_that_ship_are_those_of_the_last_training() -> None:
+    demos = open_demos(WEIGHTS.parent / "demonstrations", size=(SIDE, SIDE))
+    assert {e.init_state for e in demos.episodes} <= {*range(20), 23, 24, 25}
+    for name in FOUND[VERSION]:
+        facts = training_facts(WEIGHTS / str(VERSION) / f"{name}.safetensors")
+        assert facts["data_hash"] == demos.data_hash and facts["episodes"] == len(demos.train)
 
 
 def test_a_policy_is_of_the_version_of_its_weights(tmp_path: Path) -> None:

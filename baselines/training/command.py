@@ -119,8 +119,9 @@ def write(trainer: Trainer, path: Path) -> None:
 
     start, recipe = trainer.start, trainer.recipe
     before = {name: start.spent(name) if start else 0 for name in SPENT}
+    stopped = f" --until {trainer.step}" if trainer.step < recipe.steps else ""
     facts = {
-        "command": recipe.command(),
+        "command": recipe.command() + stopped,
         "data_hash": trainer.demos.data_hash,
         "episodes": len(trainer.demos.train),
         "instructions": start.instructions if start else trainer.demos.instructions,
