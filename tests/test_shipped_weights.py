@@ -51,7 +51,7 @@ def test_all_were_trained_alike(version: int) -> None:
 @pytest.mark.usefixtures("full_size_only")
 def test_the_data_that_ship_are_those_of_the_last_training() -> None:
     demos = open_demos(WEIGHTS.parent / "demonstrations", size=(SIDE, SIDE))
-    assert {e.init_state for e in demos.episodes} <= {*range(20), 23, 24, 25}
+    assert {e.init_state for e in demos.episodes} <= {*range(26)}
     for name in FOUND[VERSION]:
         facts = training_facts(WEIGHTS / str(VERSION) / f"{name}.safetensors")
         assert facts["data_hash"] == demos.data_hash and facts["episodes"] == len(demos.train)
