@@ -42,8 +42,6 @@ sweep: setup
 	$(BIN)/wambench failures runs/quick
 	$(BIN)/wambench report runs/quick
 
-BEGAN := 4638ed9
-UNTIL := 900
 NANO := nano-imagewam nano-fastwam nano-fastwam-joint nano-fastwam-idm nano-pi0 nano-oft
 PUBLISHED := imagewam-4b fastwam fastwam-joint fastwam-idm pi0 pi05 smolvla openvla-oft imagewam-9b \
   imagewam-omnigen2 imagewam-omnigen2-noise-idm imagewam-omnigen2-cache-idm imagewam-ovis-u1
@@ -68,6 +66,8 @@ attention: setup
 
 # One of the shipped weights again: the last training, from the weights it began with, on the data that ship; then both on
 # the same held-out cells. How the data were made: docs/nano.md.
+BEGAN := 4638ed9
+UNTIL := 900
 reproduce-nano: setup
 	@mkdir -p runs/began
 	git show $(BEGAN):baselines/nano/weights/2/nano-pi0.safetensors > runs/began/nano-pi0.safetensors

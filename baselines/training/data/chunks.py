@@ -52,10 +52,10 @@ class Chunks:
         if not self.episodes:
             raise ValueError("no episodes to sample from")
         for episode in self.episodes:
-            if self.future and self.horizon // self.future % episode.every:
+            if self.future and self._apart % episode.every:
                 raise UserError(
                     f"{episode.source}: has frames of every {episode.every} steps, none "
-                    f"{self.horizon // self.future} steps ahead; draw those of every 1, 2, 4 or 8"
+                    f"{self._apart} steps ahead; draw them with a --draw-every that divides that"
                 )
 
     def __len__(self) -> int:
@@ -130,8 +130,12 @@ class Chunks:
     @functools.cached_property
     def _ahead(self) -> NDArray[np.int64]:
         """Steps [K] from the present frame to each future one."""
-        apart = self.horizon // self.future if self.future else 0
-        return np.arange(1, self.future + 1, dtype=np.int64) * apart
+        return np.arange(1, self.future + 1, dtype=np.int64) * self._apart
+
+    @property
+    def _apart(self) -> int:
+        """Control steps from one frame of a sample to the next; 0 without a future."""
+        return self.horizon // self.future if self.future else 0
 
     @functools.cached_property
     def _orders(self) -> dict[int, NDArray[np.int64]]:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from wambench import UserError
+from wambench.errors import one_line
 
 
 def pack(
@@ -32,8 +33,13 @@ def pack(
     if out.exists():
         raise UserError(f"--out {str(out)!r} is there already; remove it or name another file")
     demos = open_demos(data, size=None if size is None else (size, size), validation=0)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    packed.pack(demos.episodes, out, quality)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        packed.pack(demos.episodes, out, quality)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {str(out)!r} ({one_line(error)[:160]}); choose another --out"
+        ) from None
     frames = sum(episode.shots for episode in demos.episodes) * len(demos.cameras)
     print(
         f"{len(demos.episodes)} episodes, {frames} frames, {out.stat().st_size / 1e6:.1f} MB "

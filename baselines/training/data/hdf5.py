@@ -78,7 +78,7 @@ class Hdf5Reader:
         self._keys = camera_keys
         self._places: dict[Record, _Place] = {}
         for file in files:
-            with _opened(file) as content:
+            with opened(file) as content:
                 for record, place in _episodes(file, content):
                     for camera in cameras:
                         self._pictures(camera, content, record, place)
@@ -93,7 +93,7 @@ class Hdf5Reader:
         """Each record with its frames [T, H, W, 3]; UserError if they cannot be read."""
         by_file = itertools.groupby(self._places.items(), key=lambda item: item[1].file)
         for file, items in by_file:
-            with _opened(file) as content:
+            with opened(file) as content:
                 for record, place in items:
                     frames = self._pictures(camera, content, record, place)[place.seen]
                     yield record, rotated(frames, place.orientation)
@@ -203,7 +203,7 @@ def _source(file: Path, demo: str) -> str:
 
 
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[h5py.File]:
+def opened(file: Path) -> Iterator[h5py.File]:
     """An open file; what h5py says of broken ones becomes a UserError."""
     try:
         with h5py.File(file, "r") as content:

@@ -205,6 +205,7 @@ def _job(
     source = digest_of(
         {
             "layout": LAYOUT_VERSION,
+            # Files made before there was a draw_every stay known.
             "look": look.model_dump(mode="json", exclude_defaults=True),
             "orientation": rules.orientation,
             "instruction": known.instruction,
