@@ -161,7 +161,8 @@ def test_losses_and_gradients_equal_the_golden(name: str) -> None:
     model, tensors = published(name)
     facts, _ = golden("imagewam", name)
     dtype = model.proprio_encoder.weight.dtype
-    loose = 300 if name == "bf16" else 1  # measured: 1.2e-4 on the loss
+    # A bfloat16 is told to 2**-9: seen apart by 1.2e-4 on one processor, by 6.7e-4 on another.
+    rel = 2**-9 if name == "bf16" else 1e-6
     video = tensors["train.in.video"].to(dtype)
     with torch.no_grad():
         source, target = (model.image_encoder.encode(video[:, :, frame]) for frame in (0, 1))
@@ -188,7 +189,7 @@ def test_losses_and_gradients_equal_the_golden(name: str) -> None:
         for value, key in (
             (ours.total, "loss"), (ours.video, "loss.loss_video"), (ours.action, "loss.loss_action")
         ):  # fmt: skip
-            assert value.item() == pytest.approx(scalars[key], rel=1e-6 * loose)
+            assert value.item() == pytest.approx(scalars[key], rel=rel)
         if name == "bf16":
             return
         gradients = dict(model.named_parameters())

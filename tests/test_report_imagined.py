@@ -67,7 +67,7 @@ def test_the_page_has_the_section_only_with_a_study(work: Path, wambench: Comman
     assert told["learned"].startswith("1.00") and told["second"].startswith("0.00")
     gaps = page.table("Pixels from where the object truly goes")
     assert gaps[0][1:] == ["copy", "tracker", "imagined", "other", "untrained"]
-    assert [row[3] for row in gaps[1:]] == ["4.5 (4.5 to 4.5)"] * 2
+    assert [row[3] for row in gaps[1:]] == ["4.504.50 to 4.50"] * 2
     assert "errs too much for these pixels to rank anything of second." in page.text
     own = next(row for row in rows if row[0] == "learned, imagined")
     assert re.match(r"0\.[45]\d", own[1]) and own[2] == "–", "nothing was said of 'change'"

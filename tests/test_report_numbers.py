@@ -58,6 +58,8 @@ GRIDS = {
     "attention": ("arm", "region", "mean:2 low:2 high:2"),
     "attention_pairs": ("arm", "region", "mean:2 low:2 high:2"),
     "imagined": ("arm", "region", "mean:2 low:2 high:2"),
+    "consistency": ("policy", "head", "mean:2 low:2 high:2"),
+    "displacement": ("policy", "head", "mean:2 low:2 high:2"),
 }
 """Sheet -> what its rows and columns are on the page, and what stands in a cell."""
 

@@ -119,13 +119,22 @@ def _told(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def headline(means: pd.DataFrame, offset: int, camera: str) -> list[dict[str, str]]:
-    """Each policy's consistency, its null and its response at one offset of one camera, as text."""
+def found_at(means: pd.DataFrame, offset: int, camera: str) -> pd.DataFrame:
+    """Each policy's consistency, its null and its response at one offset of one camera.
+
+    ``head`` says which of :data:`HEADS` a row is.
+    """
     chosen = means[means["measure"].isin([CONSISTENCY, RESPONSE])]
     chosen = chosen[(chosen["offset"] == offset) & (chosen["camera"] == camera)]
+    null = chosen["prediction"] == SHUFFLED
+    return chosen.assign(head=chosen["measure"].where(~null, SHUFFLED))
+
+
+def headline(means: pd.DataFrame, offset: int, camera: str) -> list[dict[str, str]]:
+    """:func:`found_at` as text, a row for each policy."""
     out: dict[str, dict[str, str]] = {}
-    for row in chosen.to_dict("records"):
-        name = SHUFFLED if row["prediction"] == SHUFFLED else row["measure"]
+    for row in found_at(means, offset, camera).to_dict("records"):
         ends = f" ({row['low']:.2f} to {row['high']:.2f})" if row["low"] == row["low"] else ""
-        out.setdefault(row["policy"], {"policy": row["policy"]})[name] = f"{row['mean']:.2f}{ends}"
+        cells = out.setdefault(row["policy"], {"policy": row["policy"]})
+        cells[row["head"]] = f"{row['mean']:.2f}{ends}"
     return list(out.values())

@@ -108,24 +108,29 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
     return out.assign(truth="executed", region=OBJECT, measure=MEASURE)
 
 
+def found_at(means: pd.DataFrame, offset: int, camera: str) -> pd.DataFrame:
+    """Each policy's gaps in pixels at one offset of one camera.
+
+    ``head`` says which of :data:`HEADS` a row is.
+    """
+    place = (means["offset"] == offset) & (means["camera"] == camera)
+    chosen = means[(means["measure"] == MEASURE) & place]
+    return chosen.assign(head=chosen["prediction"])
+
+
 def headline(means: pd.DataFrame, offset: int, camera: str) -> list[dict[str, str]]:
-    """Each policy's gaps in pixels at one offset of one camera, as text."""
+    """:func:`found_at` as text, a row for each policy."""
     out: dict[str, dict[str, str]] = {}
-    for row in _of(means, offset, camera).to_dict("records"):
+    for row in found_at(means, offset, camera).to_dict("records"):
         ends = f" ({row['low']:.1f} to {row['high']:.1f})" if row["low"] == row["low"] else ""
         cells = out.setdefault(row["policy"], dict.fromkeys(HEADS, "-") | {"policy": row["policy"]})
-        cells[row["prediction"]] = f"{row['mean']:.1f}{ends}"
+        cells[row["head"]] = f"{row['mean']:.1f}{ends}"
     return list(out.values())
 
 
 def blind(means: pd.DataFrame, offset: int, camera: str) -> list[str]:
     """Policies at whose moments the tracker errs by half of what the object moves, or more."""
-    chosen = _of(means, offset, camera)
+    chosen = found_at(means, offset, camera)
     by: Any = chosen.set_index(["policy", "prediction"])["mean"]
     labels = chosen["policy"].unique()
     return [label for label in labels if by[label, TRACKER] >= by[label, COPY] / 2]
-
-
-def _of(means: pd.DataFrame, offset: int, camera: str) -> pd.DataFrame:
-    place = (means["offset"] == offset) & (means["camera"] == camera)
-    return means[(means["measure"] == MEASURE) & place]

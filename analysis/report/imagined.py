@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from analysis import drawing
 from analysis.drawing import INK, PENS
 from analysis.imagination import consistency, displacement
@@ -54,6 +56,18 @@ class Skill:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """One measure of one policy, at the farthest frame; None: too few episodes."""
+
+    policy: str
+    head: str
+    mean: float
+    low: float | None
+    high: float | None
+    episodes: int
+
+
+@dataclass(frozen=True)
 class Imagination:
     """What ``wambench imagine`` left in a folder.
 
@@ -66,8 +80,8 @@ class Imagination:
         moments, episodes: of all policies.
         regions: name -> what it is.
         skills: policies as in the run, truth by truth.
-        follows: consistency, its null and the response of each policy, as text; none of one draw.
-        gaps: pixels from where the object truly goes, as text; empty where nothing moved.
+        follows: consistency, its null and the response of each policy; none of one draw.
+        gaps: pixels from where the object truly goes; empty where nothing moved.
         blind: policies at whose moments the tracker errs too much for those pixels to rank.
         notices: why it may not be about the policies of the run.
     """
@@ -81,8 +95,8 @@ class Imagination:
     episodes: int
     regions: Mapping[str, str]
     skills: Sequence[Skill]
-    follows: Sequence[Mapping[str, str]]
-    gaps: Sequence[Mapping[str, str]]
+    follows: Sequence[Measured]
+    gaps: Sequence[Measured]
     blind: Sequence[str]
     notices: Sequence[str]
 
@@ -116,8 +130,8 @@ def read(folder: Path, labels: Mapping[str, str], passport: Passport | None) -> 
         episodes=sum(told["episodes"] for told in policies.values()),
         regions=REGIONS,
         skills=list(_skills(found, camera, ahead)),
-        follows=[row for part in own for row in consistency.headline(*part, camera)],
-        gaps=[row for part in own for row in displacement.headline(*part, camera)],
+        follows=[one for part in own for one in _measured(consistency.found_at(*part, camera))],
+        gaps=[one for part in own for one in _measured(displacement.found_at(*part, camera))],
         blind=[label for part in own for label in displacement.blind(*part, camera)],
         notices=strangers(policies, labels, passport),
     )
@@ -183,6 +197,18 @@ def _in_order(policies: Iterable[str], labels: Iterable[str]) -> list[str]:
     """Policies of a study in the run's order, its strangers last."""
     order = {label: number for number, label in enumerate(labels)}
     return sorted(policies, key=lambda label: order.get(label, len(order)))
+
+
+def _measured(rows: pd.DataFrame) -> Iterator[Measured]:
+    for row in rows.to_dict("records"):
+        yield Measured(
+            policy=str(row["policy"]),
+            head=str(row["head"]),
+            mean=float(row["mean"]),
+            low=number_or_none(row["low"]),
+            high=number_or_none(row["high"]),
+            episodes=int(row["episodes"]),
+        )
 
 
 def _skills(found: ImaginedFolder, camera: str, ahead: Mapping[str, int]) -> Iterator[Skill]:

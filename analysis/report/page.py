@@ -15,7 +15,7 @@ from analysis.report import caveats, curves, imagined, kept, learning, pareto, r
 from analysis.report.conditions import equality
 from analysis.report.figures import Figure
 from analysis.report.gallery import Example
-from analysis.report.imagined import Imagination, Skill
+from analysis.report.imagined import Imagination, Measured, Skill
 from analysis.report.robustness import ALL
 from analysis.report.score import Score
 from analysis.report.strips import Strip
@@ -143,7 +143,10 @@ def _thinking(found: Thinking | None) -> Mapping[str, Any]:
 
 
 def _imagined(found: Imagination | None) -> Mapping[str, Any]:
-    """What the section on imagination shows: truth -> arm -> region -> skill, and the drawing."""
+    """What the section on imagination shows: the drawing, and rows of tables.
+
+    Skills are by truth, arm and region; the others by policy and head.
+    """
     if found is None:
         return {}
     skills: dict[str, dict[str, dict[str, Skill]]] = {}
@@ -153,9 +156,18 @@ def _imagined(found: Imagination | None) -> Mapping[str, Any]:
         "skills": skills,
         "skill": Markup(imagined.draw(found.skills)),
         "truths": imagined.TRUTHS,
+        "follows": _by_head(found.follows),
         "follow_heads": consistency.HEADS,
+        "moved": _by_head(found.gaps),
         "gap_heads": displacement.HEADS,
     }
+
+
+def _by_head(rows: Sequence[Measured]) -> Mapping[str, Mapping[str, Measured]]:
+    out: dict[str, dict[str, Measured]] = {}
+    for row in rows:
+        out.setdefault(row.policy, {})[row.head] = row
+    return out
 
 
 def percent(rate: float | None) -> str:

@@ -123,6 +123,11 @@ def attention(tables: Tables, command: str) -> Sequence[Table]:
 def imagined(tables: Tables, command: str) -> Sequence[Table]:
     """How much nearer to the truth than a copy of the present what policies imagine is."""
     found = tables.imagined
+    columns = (
+        POLICY, Column("head", "Measure"), Column("mean", "Mean", 2), Column("low", "low", 2),
+        Column("high", "high", 2), Column("episodes", "Episodes", 0),
+    )  # fmt: skip
+    camera = f"Camera: {found.camera}." if found else ""
     return [
         Table(
             "imagined", "Skill of what is imagined: 1 the truth, 0 a copy of the present",
@@ -132,6 +137,16 @@ def imagined(tables: Tables, command: str) -> Sequence[Table]:
                 Column("episodes", "Episodes", 0),
             ),
             [vars(row) | {"arm": row.arm} for row in (found.skills if found else ())],
-            command, f"Camera: {found.camera}." if found else "", group="truth",
+            command, camera, group="truth",
+        ),
+        Table(
+            "consistency", "Imagined against executed frames, from draw to draw", columns,
+            [vars(row) for row in (found.follows if found else ())],
+            command, camera, group="policy",
+        ),
+        Table(
+            "displacement", "Pixels from where the object truly goes", columns,
+            [vars(row) for row in (found.gaps if found else ())],
+            command, camera, group="policy",
         ),
     ]  # fmt: skip
