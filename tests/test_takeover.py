@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from baselines.training.data.dataset import open_demos
-from tasks.libero.demos.takeover import APART_STEPS, LEAD_STEPS, moments
+from tasks.libero.demos.takeover import APART_STEPS, MOST, moments
 from tests import running
 from tests.conftest import Refused
 from tests.real import leave_out, once
@@ -36,32 +36,26 @@ def facts(
     )
 
 
-def test_a_missed_grasp_is_taken_over_before_and_after() -> None:
+def test_the_expert_takes_over_when_the_fingers_have_shut_on_nothing() -> None:
     course = [facts()] * 40 + [facts(opening=0.001)] * 30
-    assert moments(course) == [40 - LEAD_STEPS, 40]
-    assert moments([facts()] * 3 + [facts(opening=0.001)]) == [0], "two that show the same are one"
+    assert moments(course) == [40], "once: they stay shut"
+    again = [facts()] * 10 + [facts(opening=0.001)]
+    assert moments(again * 3) == [10, 21, 32]
+    assert moments(again * (MOST + 2)) == moments(again * MOST)
 
 
 def test_fingers_around_the_thing_have_not_missed_it() -> None:
-    course = [facts()] * 20 + [facts(opening=0.001, held=True, away=0.0)] * 9
-    assert moments(course) == [20], "no mishap: where the hand was nearest"
-
-
-def test_what_falls_is_taken_over_when_it_lies() -> None:
-    held = [facts(opening=0.04, height=0.1, held=True)] * 10
-    air = Facts(**{**vars(facts(height=0.08)), "contacts": frozenset()})
-    course = [*[facts()] * 10, *held, air, facts(), facts(), facts()]
-    assert moments(course) == [21]
-    put = Facts(
-        **{**vars(facts()), "goals": (Goal("in milk basket", "milk", "basket", True, 0, 0.3),)}
-    )
-    assert 20 not in moments([*[facts()] * 10, *held, put]), "it was let go where it belongs"
+    held = [facts(opening=0.001, held=True, away=0.0)] * 9
+    assert moments([facts()] * 20 + held) == []
+    assert moments([facts()] * 20 + held + [facts(opening=0.001)] * 9) == [29], "it slipped away"
 
 
 def test_moments_are_apart_and_in_the_episode() -> None:
-    course = [facts(opening=0.001)] * 5
-    found = moments(course)
-    assert found == [0] and all(b - a >= APART_STEPS for a, b in itertools.pairwise(found))
+    assert moments([facts(opening=0.001)] * 5) == [0]
+    chatter = [facts(opening=0.001), facts()] * 20
+    found = moments(chatter)
+    assert len(found) == MOST
+    assert all(b - a >= APART_STEPS for a, b in itertools.pairwise(found))
 
 
 @pytest.fixture(scope="session")

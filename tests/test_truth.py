@@ -24,7 +24,7 @@ TASKS = {
     "libero_10": [2, 4],
     "libero_90": [4, 40],
 }
-SAMPLE = {"libero_spatial": [0], "libero_10": [2]}
+SAMPLE = {"libero_10": [2]}
 AWKWARD = {"libero_goal": [7], "libero_spatial": [4]}
 
 
@@ -78,7 +78,7 @@ def test_one_task_replays_bit_identically(copy: Path) -> None:
 def test_forty_episodes_over_all_suites(tmp_path: Path, sample: bool) -> None:
     """40 episodes, expert and noise, under the protocol with the most awkward seeding too.
 
-    The sample: three episodes, of one task a suite.
+    The sample: two episodes, one of each seeding.
     """
     total = []
     scripted = ["noisy-expert"] if sample else ["expert", "noisy-expert"]
@@ -101,6 +101,6 @@ def test_forty_episodes_over_all_suites(tmp_path: Path, sample: bool) -> None:
             assert len(store.known()) == len(store.cells())
     assert_true(total)
     print(f"\n{Counter(found['outcome'] for found in total)}")
-    assert len(total) >= (3 if sample else 40)
+    assert len(total) >= (2 if sample else 40)
     assert sum(found["outcome"] == "success" for found in total) >= (1 if sample else 15)
-    assert sum(found["frames"] for found in total) >= (6 if sample else 100)
+    assert sum(found["frames"] for found in total) >= (4 if sample else 100)

@@ -6,8 +6,8 @@ have the same number of parameters (within 5 %, a test counts them). As at publi
 the pixels of a patch, and world-action models the latents of an autoencoder that is not trained
 with them (:mod:`baselines.nano.codec`).
 
-Version 1 cut a camera into 4 x 4 squares, version 2 into 8 x 8. Weights of version 1 are still run,
-since those of version 2 began with them.
+Version 1 cut a camera into 4 x 4 squares, version 2 cuts it into 8 x 8 and looks twice as often.
+Weights of version 1 are still run, since those of version 2 began with them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LATENT_CHANNELS = 48  # of a square, where a model predicts images: half of the 
 WORDS = 96  # rows of the word table; LIBERO's instructions have fewer words
 TEXT_LENGTH = 24  # words; LIBERO's longest instruction has 19
 HORIZON = 16
-REPLAN = 8
+REPLAN = {1: 8, 2: 4}  # version -> actions of a chunk that are executed
 STEPS = 5  # of every flow
 VERSION = max(PATCHES)  # that is trained; raised whenever a preset may act otherwise
 SHIPPED = 1  # that is run if none is named
@@ -64,6 +64,11 @@ class NanoConfig(Frozen):
         """Pixels of a token's side."""
         return PATCHES[self.version]
 
+    @property
+    def replan(self) -> int:
+        """Actions of a chunk that are executed."""
+        return REPLAN[self.version]
+
 
 _WAM = {
     "action_dim": 7,
@@ -92,7 +97,7 @@ def _imagewam(patch: int) -> Flux2Config:
     )
 
 
-def _fastwam(patch: int) -> FastWamConfig:
+def _fastwam(patch: int, replan: int) -> FastWamConfig:
     return FastWamConfig(
         layers=4,
         heads=3,
@@ -103,7 +108,7 @@ def _fastwam(patch: int) -> FastWamConfig:
         freq_dim=64,
         text_dim=64,
         action_ffn=256,
-        replan=REPLAN,
+        replan=replan,
         video_frames=3,
         vae_spatial=patch,
         vae_temporal=1,
@@ -132,7 +137,7 @@ def _pi0(patch: int) -> Pi0Config:
     )
 
 
-def _oft(patch: int) -> OFTConfig:
+def _oft(patch: int, replan: int) -> OFTConfig:
     tower = {
         "hidden": 48,
         "mlp": 144,
@@ -153,7 +158,7 @@ def _oft(patch: int) -> OFTConfig:
         proprio_dim=8,
         action_dim=7,
         horizon=HORIZON,
-        replan=REPLAN,
+        replan=replan,
         text_length=TEXT_LENGTH,
     )
 
@@ -174,7 +179,7 @@ def _presets(version: int) -> Mapping[str, NanoConfig]:
     }
     fastwam: dict[str, Any] = {
         "kind": "fastwam",
-        "architecture": _fastwam(patch),
+        "architecture": _fastwam(patch, REPLAN[version]),
         "parameters": {"video": 819_472, "action": 377_927, **shared},
         "future": 2,
         "version": version,
@@ -231,7 +236,7 @@ def _presets(version: int) -> Mapping[str, NanoConfig]:
                 about="all actions of a chunk are regressed in one pass",
                 kind="oft",
                 version=version,
-                architecture=_oft(patch),
+                architecture=_oft(patch, REPLAN[version]),
                 parameters={"vla": 1_215_415 + eyes},
                 future=0,
             ),

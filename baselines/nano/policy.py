@@ -18,7 +18,7 @@ from baselines.core.options import parse
 from baselines.core.robots import LIBERO, unchanged
 from baselines.core.source import source_hash
 from baselines.nano.conditions import conditions
-from baselines.nano.config import REPLAN, SHIPPED, SIDE, TEXT_LENGTH, VERSIONS, NanoConfig
+from baselines.nano.config import SHIPPED, SIDE, TEXT_LENGTH, VERSIONS, NanoConfig
 from baselines.nano.cost import flops
 from baselines.nano.facts import training_facts, version_of
 from baselines.nano.interventions import check, mean_state, told
@@ -78,7 +78,7 @@ class NanoPolicy(Policy):
             proprio=ROBOT.proprio,
             action=ROBOT.action,
             horizon=config.architecture.horizon,
-            replan_steps=REPLAN,
+            replan_steps=config.replan,
             inpaints=config.kind != "oft",
         )
         self.watch = Watch()

@@ -26,7 +26,7 @@ class Recipe(Frozen):
     ema: float = Field(default=0.999, ge=0, lt=1, description="of the weights that are kept")
     optimiser: Literal["adamw", "muon"] = "muon"
     action_draws: int = Field(
-        default=2, gt=0, description="noisy actions of every sample that a flow learns from"
+        default=4, gt=0, description="noisy actions of every sample that a flow learns from"
     )
     shift_pixels: int = Field(default=4, ge=0, description="images move by up to so many")
     seed: int = Field(default=0, ge=0)

@@ -24,7 +24,7 @@ from wambench.store import Store, StoredCell
 from wambench.suite import Task
 
 LAYOUT_VERSION = 1  # raised when the same episodes and options would make another file
-TAKEOVER_VERSION = 1  # raised when the expert takes over at other moments
+TAKEOVER_VERSION = 2  # raised when the expert takes over at other moments
 TRAIN_INIT_STATES = range(30)  # the benchmark's others, 30 to 49, are kept for evaluation
 
 

@@ -22,35 +22,28 @@ if TYPE_CHECKING:  # MuJoCo may be imported only once its OpenGL is chosen
     from tasks.libero.simulator import LiberoSimulator
 
 EMPTY_M = 0.005  # between the pads: less, and there is nothing between them
-LIFTED_M = 0.03  # higher than at rest an object is lifted
-LEAD_STEPS = 12  # from where a closing hand can still be led to a better place (0.6 s)
 APART_STEPS = 8  # two moments nearer than this show the same
+MOST = 3  # moments of an episode; who snaps at nothing all the time is not heard more than others
 PATIENCE_STEPS = 300  # the expert's, to reach the goal; a whole task takes it 130
 
 
 def moments(facts: Sequence[Facts]) -> list[int]:
     """Steps of a failed episode at which the expert should take over, in order.
 
-    Shortly before the fingers first closed on nothing and right after it; where something that
-    had been lifted was out of the fingers again; if neither happened, where the hand was nearest
-    to what it should move.
+    Whenever the fingers have just shut on nothing: a grasp missed, or what was held is lost. In
+    these states a policy feels that it erred. Shortly before, all that it sees of a grasp that will
+    miss is a pixel or two: taught to turn back there, it turns back from good grasps, too.
     """
-    found = []
     subjects = [goal.subject for goal in facts[0].goals]
-    closed = next((t for t, now in enumerate(facts) if _on_nothing(now, subjects)), None)
-    if closed is not None:
-        found += [max(0, closed - LEAD_STEPS), closed]
-    for name in subjects:
-        if (lost := _lost(facts, name)) is not None:
-            found.append(lost)
-    if not found:
-        distances = [min(goal.distance for goal in now.goals) for now in facts]
-        found = [int(np.argmin(distances))]
-    kept: list[int] = []
-    for step in sorted(found):
-        if not kept or step - kept[-1] >= APART_STEPS:
-            kept.append(step)
-    return kept
+    found: list[int] = []
+    was_shut = False
+    for step, now in enumerate(facts):
+        is_shut = _on_nothing(now, subjects)
+        is_apart = not found or step - found[-1] >= APART_STEPS
+        if is_shut and not was_shut and is_apart:
+            found.append(step)
+        was_shut = is_shut
+    return found[:MOST]
 
 
 def record_takeover(
@@ -85,20 +78,3 @@ def record_takeover(
 def _on_nothing(now: Facts, subjects: Sequence[str]) -> bool:
     """Whether the fingers are shut with nothing between them."""
     return now.opening < EMPTY_M and not any(now.touch(FINGERS, name) for name in subjects)
-
-
-def _lost(facts: Sequence[Facts], name: str) -> int | None:
-    """The first step after a lift at which an object is out of the fingers and not where it goes.
-
-    None for what is no loose object, was never lifted or never lost.
-    """
-    if name not in facts[0].objects:
-        return None
-    rest, lifted = float(facts[0].objects[name][2]), False
-    for step, now in enumerate(facts):
-        held = now.touch(FINGERS, name)
-        lifted |= held and float(now.objects[name][2]) - rest > LIFTED_M
-        if lifted and not held and now.touching(name) - {FINGERS}:
-            met = all(goal.holds for goal in now.goals if goal.subject == name)
-            return None if met else step
-    return None
