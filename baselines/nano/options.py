@@ -15,8 +15,8 @@ class NanoOptions(Interventions):
 
     version: Literal[1, 2] | None = Field(
         default=None,
-        description="of the preset: 1 sees 4 x 4 squares a camera, 2 sees 8 x 8, and looks more often; by "
-        "default that of weights, and else 1",
+        description="of the preset: 1 sees 4 x 4 squares a camera, 2 sees 8 x 8 and looks twice as "
+        "often; by default that of weights, and else 1",
     )
     weights: Path | None = Field(
         default=None, description="a file of 'wambench train'; by default the one that ships"
