@@ -22,15 +22,13 @@ from wambench.store import Store
 LOOK = ("--rendering", "coarse", "--render-size", "64", "--size", "32")
 
 
-def facts(
-    opening: float = 0.08, height: float = 0.0, held: bool = False, away: float = 0.3
-) -> Facts:
+def facts(opening: float = 0.08, held: bool = False, away: float = 0.3) -> Facts:
     """A moment of a task that wants ``milk`` moved."""
     touching = (FINGERS, "milk") if held else ("milk", SCENE)
     return Facts(
         hand=np.zeros(3),
         opening=opening,
-        objects={"milk": np.array([0.0, 0.0, height])},
+        objects={"milk": np.zeros(3)},
         contacts=frozenset([(min(touching), max(touching))]),
         goals=(Goal("in milk basket", "milk", "basket", False, 0.2, away),),
     )
